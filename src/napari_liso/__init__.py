@@ -1,0 +1,48 @@
+"""Lithium-isotope SIMS maps: counts, grain boundaries, and the permeability of each boundary.
+
+All names below are imported on first use, so that ``import napari_liso`` needs
+neither a display nor the time that scipy takes to load.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "Acquisition": "acquisition",
+    "FormatError": "errors",
+    "read": "readers",
+    "FractionMap": "counting.fraction",
+    "isotope_fraction": "counting.fraction",
+    "Boundaries": "microstructure.boundaries",
+    "find_boundaries": "microstructure.boundaries",
+    "segment_grains": "microstructure.grains",
+    "boundary_profile": "microstructure.profiles",
+    "Experiment": "diffusion.experiment",
+    "Stage": "diffusion.experiment",
+    "Estimate": "diffusion.results",
+    "DiffusionFit": "diffusion.results",
+    "fit_diffusion": "diffusion.fit",
+    "effective_diffusivity": "diffusion.conductivity",
+    "boundary_resistance": "diffusion.conductivity",
+    "simulate": "simulate",
+}
+
+__all__ = sorted([*_PUBLIC, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("napari-liso")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
