@@ -1,1 +1,1 @@
-"""microstructure."""
+"""Grains, the boundaries between them as objects, and profiles across them."""

@@ -1,0 +1,282 @@
+"""Grain boundaries as objects: id, pair of grains, geometry, state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from napari_liso.microstructure.faces import Faces, find_faces
+from napari_liso.microstructure.lines import bridge_lines
+
+__all__ = ["Boundaries", "Faces", "State", "check_pixel_size", "find_boundaries"]
+
+State = Literal["use", "exclude", "locked", "removed"]
+
+_MOST = int(np.iinfo(np.uint16).max)
+
+
+@dataclass(frozen=True, eq=False)
+class Boundaries:
+    """The boundaries between the grains of a map.
+
+    Made by `find_boundaries`. All arrays are (y, x), row 0 at the top.
+
+    Parameters
+    ----------
+    grains
+        int32 labels, 0 = pore or outside; one-pixel lines of zeros in `drawn`
+        are given to the nearest grain.
+    drawn
+        The labels as they were given.
+    pixel_size
+        (y, x) in m.
+    labels
+        uint16: 0, or the id of the boundary. The pixels on both sides of a face
+        carry the id, so a boundary is two pixels thick: easy to see and to
+        click. A pixel that several boundaries touch belongs to the shortest of
+        them, except where a boundary would be left without any.
+    table
+        One row a boundary, index = its id (1..N): ``grain_a`` < ``grain_b``;
+        ``length`` in m, that of the smooth line, not of the pixel staircase;
+        ``normal_y``, ``normal_x``, unit mean normal from a to b (NaN where the
+        boundary closes on itself: a mean normal does not exist there);
+        ``touches_edge``, whether it ends at the edge of the image; ``state``.
+    faces
+        Its pixel faces with their local normals.
+    """
+
+    grains: NDArray[np.int32]
+    drawn: NDArray[np.integer[Any]]
+    pixel_size: tuple[float, float]
+    labels: NDArray[np.uint16]
+    table: pd.DataFrame
+    faces: Faces
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def face_length(self) -> NDArray[np.float64]:
+        """Length in m of every pixel face, (face,)."""
+        return np.where(self.faces.axis == 0, self.pixel_size[1], self.pixel_size[0])
+
+    def with_state(self, ids: int | Iterable[int], state: State) -> Boundaries:
+        """Return a copy in which some boundaries are in another state.
+
+        Parameters
+        ----------
+        ids
+            One id or several.
+        state
+            ``"use"``; ``"exclude"``: still a barrier, but its surroundings are
+            not data; ``"locked"``: used, and edits must leave it alone;
+            ``"removed"``: kept as a row only, so that ids never move.
+
+        Raises
+        ------
+        ValueError
+            For an id that does not exist or an unknown state.
+        """
+        if state not in get_args(State):
+            raise ValueError(f"state must be one of {', '.join(get_args(State))}, got {state!r}")
+        wanted = [int(i) for i in (ids if isinstance(ids, Iterable) else [ids])]
+        unknown = sorted(set(wanted) - set(self.table.index))
+        if unknown:
+            raise ValueError(f"no boundary {unknown[0]}; ids run from 1 to {len(self)}")
+        table = self.table.copy()
+        table.loc[wanted, "state"] = state
+        return replace(self, table=table)
+
+
+def find_boundaries(
+    grains: ArrayLike, pixel_size: float | tuple[float, float] | None
+) -> Boundaries:
+    """Find every boundary between two grains.
+
+    A boundary is one connected contact of two grains: the pixel faces
+    (4-neighbour contacts) between the same two labels that hang together by
+    corners of the pixel grid, be it a single face. Two grains that touch in two
+    places have two boundaries. Ids are 1..N in the order of grain_a, grain_b
+    and the first face in raster order.
+
+    Zero lines of one pixel width between grains are bridged
+    (`napari_liso.microstructure.lines.bridge_lines`); wider zeros are pores or
+    the outside and have no boundary here.
+
+    Parameters
+    ----------
+    grains
+        Integer labels (y, x), 0 = no grain; they need not be consecutive, and
+        a grain may consist of several pieces.
+    pixel_size
+        In m, a number or (y, x).
+
+    Returns
+    -------
+    Boundaries
+        Empty but complete if there is a single grain.
+
+    Raises
+    ------
+    ValueError
+        If `grains` is not a two-dimensional integer array of labels >= 0 with
+        at least one grain, if the pixel size is missing or not positive, or if
+        there are more than 65535 boundaries.
+
+    Notes
+    -----
+    Length is the sum of face length / (abs(n_y) + abs(n_x)) with the local
+    normal n, the length of a smooth line that the pixel faces stand for
+    (without it, a line at 45 degrees is 41 % too long).
+    """
+    size = check_pixel_size(pixel_size)
+    drawn = _check_labels(grains)
+    filled = bridge_lines(drawn, size).astype(np.int32)
+    faces, pairs, touches_edge = find_faces(filled, size)
+    count = len(pairs)
+    if count > _MOST:
+        raise ValueError(
+            f"{count} boundaries are more than the {_MOST} that a label image can hold; "
+            "merge small grains or cut the map into parts"
+        )
+    table = _table(faces, filled, pairs, touches_edge, size)
+    labels = _paint(faces, table["length"].to_numpy(), filled.shape)
+    return Boundaries(filled, drawn, size, labels, table, faces)
+
+
+def check_pixel_size(pixel_size: float | tuple[float, float] | None) -> tuple[float, float]:
+    """Return the pixel size as (y, x) in m.
+
+    Raises
+    ------
+    ValueError
+        If it is missing, or not one or two positive finite numbers.
+    """
+    if pixel_size is None:
+        raise ValueError(
+            "the pixel size is unknown; set it (in m, one number or (y, x)), since "
+            "lengths and permeabilities depend on it"
+        )
+    try:
+        y, x = np.broadcast_to(np.asarray(pixel_size, dtype=np.float64), (2,)).tolist()
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"pixel_size must be a number or (y, x) in m, got {pixel_size!r}"
+        ) from None
+    if not (0 < y < np.inf and 0 < x < np.inf):
+        raise ValueError(f"pixel_size must be positive and finite (m), got {pixel_size!r}")
+    return y, x
+
+
+def _check_labels(grains: ArrayLike) -> NDArray[np.integer[Any]]:
+    """Return a copy of the labels, or raise ValueError that says what is wrong."""
+    labels = np.array(grains)
+    if labels.ndim != 2:
+        raise ValueError(f"grains must be a (y, x) label image, got shape {labels.shape}")
+    if labels.dtype.kind not in "iu":
+        hint = " (label a mask first, e.g. skimage.measure.label)" if labels.dtype == bool else ""
+        raise ValueError(f"grains must hold integer labels, got {labels.dtype}{hint}")
+    if labels.size == 0 or not labels.any():
+        raise ValueError("there is no grain: every pixel of the label image is 0")
+    if labels.min() < 0:
+        raise ValueError(f"grain labels must not be negative, found {labels.min()}")
+    if labels.max() > np.iinfo(np.int32).max:
+        raise ValueError(f"grain labels must fit into 32 bits, found {labels.max()}")
+    return labels
+
+
+def _table(
+    faces: Faces,
+    grains: NDArray[np.int32],
+    pairs: NDArray[np.int64],
+    touches_edge: NDArray[np.bool_],
+    pixel_size: tuple[float, float],
+) -> pd.DataFrame:
+    """One row a boundary."""
+    count = len(pairs)
+    row = faces.boundary - 1
+    face_length = np.where(faces.axis == 0, pixel_size[1], pixel_size[0])
+    length = np.bincount(row, face_length / faces.staircase, minlength=count).astype(np.float64)
+    normal = _mean_normals(faces, grains, count, pixel_size)
+    return pd.DataFrame(
+        {
+            "grain_a": pairs[:, 0],
+            "grain_b": pairs[:, 1],
+            "length": length,
+            "normal_y": normal[0],
+            "normal_x": normal[1],
+            "touches_edge": touches_edge,
+            "state": pd.Series(["use"] * count, index=np.arange(1, count + 1), dtype="str"),
+        },
+        index=pd.RangeIndex(1, count + 1, name="id"),
+    )
+
+
+def _mean_normals(
+    faces: Faces, grains: NDArray[np.int32], count: int, pixel_size: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Unit normals (2, boundary) from a to b of the chords; NaN for closed boundaries.
+
+    The faces' own directions add up to the chord. They are counted in whole
+    faces, so that a closed boundary gives exactly zero.
+    """
+    flat = grains.ravel()
+    sign = np.where(flat[faces.first] < flat[faces.second], 1, -1)
+    chord = np.empty((2, count))
+    for axis, length in ((0, pixel_size[1]), (1, pixel_size[0])):
+        mine = faces.axis == axis
+        faces_net = np.bincount(faces.boundary[mine] - 1, sign[mine], minlength=count)
+        chord[axis] = np.rint(faces_net) * length
+    norm = np.hypot(*chord)
+    return np.divide(chord, norm, out=np.full_like(chord, np.nan), where=norm > 0)
+
+
+def _paint(
+    faces: Faces, length: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.uint16]:
+    """Label image of the boundaries: shorter ones on top, none without a pixel if possible."""
+    labels = np.zeros(shape[0] * shape[1], dtype=np.uint16)
+    pixel = np.concatenate([faces.first, faces.second])
+    boundary = np.tile(faces.boundary, 2)
+    order = np.lexsort((-boundary, -length[boundary - 1]))
+    labels[pixel[order]] = boundary[order]
+    _rescue(labels, pixel, boundary, len(length))
+    return labels.reshape(shape)
+
+
+def _rescue(
+    labels: NDArray[np.uint16],
+    pixel: NDArray[np.int64],
+    boundary: NDArray[np.int32],
+    count: int,
+) -> None:
+    """Give a pixel to boundaries that own none, in place.
+
+    A maximum matching reserves one pixel for as many boundaries as can have
+    one at the same time (all, unless there are more boundaries than pixels in
+    some corner of the map). A reserved pixel may be taken from another
+    boundary, which then falls back on its own reserved one.
+    """
+    owned = np.bincount(labels, minlength=count + 1)[1:]
+    if owned.all():
+        return
+    pixels, column = np.unique(pixel, return_inverse=True)
+    touch = sparse.csr_array(
+        (np.ones(len(pixel), dtype=np.int8), (boundary - 1, column)), shape=(count, len(pixels))
+    )
+    match = csgraph.maximum_bipartite_matching(touch, perm_type="column")
+    fixed = np.zeros(count, dtype=bool)
+    while True:
+        owned = np.bincount(labels, minlength=count + 1)[1:]
+        starved = np.flatnonzero((owned == 0) & (match >= 0) & ~fixed)
+        if len(starved) == 0:
+            return
+        labels[pixels[match[starved]]] = starved + 1
+        fixed[starved] = True
