@@ -1,0 +1,196 @@
+"""PHI (Physical Electronics) headers: what the instrument says about itself.
+
+A SmartSoft header is ASCII between ``SOFH`` and ``EOFH``: first ``Key: value``
+lines, then ``[Section]`` with ``key=value`` lines. The same bytes survive in
+SIMS-H5 archives. When a spectrum is recalibrated later, the instrument's
+software leaves the header as it is and appends a block of ASCII (record type
+14) with the new coefficients, so that block wins.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_liso.units import from_um
+
+__all__ = [
+    "ASCII_INFO_RECORD",
+    "Header",
+    "MassCalibration",
+    "appended_calibration",
+    "parse_header",
+]
+
+#: Record type of the appended ASCII information blocks.
+ASCII_INFO_RECORD = 14
+
+_SECTION = re.compile(r"\[(.+)\]$")
+_ZERO_CELSIUS = 273.15  # K
+
+
+@dataclass(frozen=True)
+class MassCalibration:
+    """Flight time to mass: ``mass = (slope * t + offset)**2``.
+
+    Parameters
+    ----------
+    slope
+        In sqrt(u)/us, called ``Mass/Time`` by the instrument.
+    offset
+        In sqrt(u), called ``MassOffset``.
+    source
+        Where the coefficients come from, for the provenance.
+    """
+
+    slope: float
+    offset: float
+    source: str
+
+    def is_sensible(self) -> bool:
+        """Whether times map to masses one to one and to finite numbers."""
+        return math.isfinite(self.slope) and math.isfinite(self.offset) and self.slope > 0
+
+    def mass(self, picoseconds: ArrayLike) -> NDArray[np.float64]:
+        """Return the mass in u at a flight time in ps."""
+        root = np.asarray(picoseconds, dtype=np.float64) * (1e-6 * self.slope) + self.offset
+        # Times before mass zero have no mass; a square would fold them back in.
+        return np.where(root > 0, root, 0.0) ** 2
+
+    def time(self, mass: float) -> float:
+        """Return the flight time in ps at a mass in u."""
+        return (math.sqrt(mass) - self.offset) / self.slope * 1e6
+
+    def as_metadata(self) -> dict[str, Any]:
+        """Return the calibration as JSON-able facts."""
+        return {
+            "model": "mass = (slope * t_us + offset)**2",
+            "slope": self.slope,
+            "offset": self.offset,
+            "source": self.source,
+        }
+
+
+@dataclass(frozen=True)
+class Header:
+    """The text header, by section; the lines before any section are in ``""``."""
+
+    sections: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def text(self, key: str, section: str = "") -> str | None:
+        """Return a value as text, or None where it is absent or empty."""
+        return self.sections.get(section, {}).get(key) or None
+
+    def number(self, key: str, section: str = "") -> float | None:
+        """Return the first number of a value, or None where there is no finite one.
+
+        Settings that differ between polarities are written ``for this, for other``.
+        """
+        text = self.text(key, section)
+        if text is None:
+            return None
+        try:
+            value = float(text.split(",")[0])
+        except ValueError:
+            return None
+        return value if math.isfinite(value) else None
+
+    def raster_size(self) -> tuple[float, float] | None:
+        """Return the (y, x) size of the analysis raster in m, or None where not stated.
+
+        Several guns have a ``Raster Size (um)``; the liquid-metal ion gun is the
+        one that makes the image. Its ``Raster Size Calibration`` is already in
+        the size and must not be applied.
+        """
+        size = self.number("Raster Size (um)", "PHI LMIG")
+        if size is not None and size > 0:
+            return from_um(size), from_um(size)
+        y, x = self.number("ScanWidthY"), self.number("ScanWidthX")
+        if y is not None and x is not None and y > 0 and x > 0:
+            return from_um(y), from_um(x)
+        return None
+
+    def calibration(self) -> MassCalibration | None:
+        """Return the calibration written when the measurement began."""
+        slope, offset = self.number("Mass/Time"), self.number("MassOffset")
+        if slope is None or offset is None:
+            return None
+        return MassCalibration(slope, offset, "header")
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is worth keeping about a measurement, SI, JSON-able."""
+        temperature = self.number("Temperature(C)", "Hot Cold Stage")
+        pulse_rate = self.number("AcqPulseRate(kHz)")
+        found: dict[str, Any] = {
+            "instrument": self.text("InstrumentModel"),
+            "software": self.text("SoftwareVersion"),
+            "acquired": self.text("AcqFileDate"),
+            "primary_ion": self.text("AcqPrimSpecies"),
+            "beam_energy_V": self.number("Beam Energy (V)", "PHI LMIG"),
+            "stage_temperature_K": None if temperature is None else temperature + _ZERO_CELSIUS,
+            "pulse_rate_Hz": None if pulse_rate is None else pulse_rate * 1e3,
+            "time_per_frame_s": self.number("TimePerFrameInS"),
+            "start_mass_u": self.number("Start Mass (amu)", "Acq Base"),
+            "end_mass_u": self.number("End Mass (amu)", "Acq Base"),
+        }
+        return {key: value for key, value in found.items() if value is not None}
+
+
+def parse_header(raw: bytes) -> Header:
+    """Read a header; unknown lines are skipped, the first of equal keys counts.
+
+    Parameters
+    ----------
+    raw
+        The header's bytes, with or without padding.
+
+    Raises
+    ------
+    ValueError
+        If the bytes do not begin with ``SOFH``.
+    """
+    if not raw.startswith(b"SOFH"):
+        raise ValueError("the header does not begin with SOFH")
+    sections: dict[str, dict[str, str]] = {"": {}}
+    current = sections[""]
+    for line in raw.decode("latin-1").splitlines()[1:]:
+        line = line.strip("\0 \t")
+        if line == "EOFH":
+            break
+        section = _SECTION.match(line)
+        if section:
+            current = sections.setdefault(section[1], {})
+            continue
+        key, found, value = line.partition(": " if current is sections[""] else "=")
+        if found:
+            current.setdefault(key.strip(), value.strip())
+    return Header(sections)
+
+
+def appended_calibration(blocks: Iterable[bytes]) -> MassCalibration | None:
+    """Return the newest calibration in appended ASCII blocks, or None.
+
+    Parameters
+    ----------
+    blocks
+        Payloads of the record-type-14 blocks in the order of the file.
+    """
+    newest = None
+    for block in blocks:
+        lines = (line.partition(":") for line in block.decode("latin-1").splitlines())
+        entries = {key.strip(): value.strip() for key, found, value in lines if found}
+        if entries.get("AI_Calibrated", "TRUE").upper() != "TRUE":
+            continue
+        header = Header({"": entries})
+        slope, offset = header.number("Mass/Time"), header.number("MassOffset")
+        if slope is not None and offset is not None:
+            source = "appended block"
+            date = entries.get("BlockAppendedDate")
+            newest = MassCalibration(slope, offset, f"{source} of {date}" if date else source)
+    return newest
