@@ -132,9 +132,9 @@ def find_boundaries(
 
     Notes
     -----
-    Length is the sum of face length / (abs(n_y) + abs(n_x)) with the local
-    normal n, the length of a smooth line that the pixel faces stand for
-    (without it, a line at 45 degrees is 41 % too long).
+    Length is the sum of face length / staircase factor (`Faces.staircase`), the
+    length of the smooth line that the pixel faces stand for. Without it, a line
+    at 45 degrees is 41 % too long.
     """
     size = check_pixel_size(pixel_size)
     drawn = _check_labels(grains)

@@ -14,8 +14,12 @@ __all__ = ["Faces", "find_faces"]
 
 # Standard deviation of the smoothing of the normals, in faces along the
 # boundary. Long enough to see the slope of a staircase, short enough to follow
-# a circle of eight pixels radius.
+# a circle of eight pixels radius. Oblong pixels make the steps of a staircase
+# longer in faces, so it grows with the root of their aspect ratio.
 _SMOOTHING = 4.0
+
+# Largest staircase factor. Only hooks and combs of single pixels come near it.
+_STEEPEST = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,11 @@ class Faces:
     normal_y, normal_x
         Local unit normal of the boundary in physical space, smoothed along the
         boundary, from its grain_a to its grain_b.
+    staircase
+        Length of pixel faces per length of the boundary they stand for, local:
+        the length of the face divided by it adds up to the boundary's length.
+        On a smooth boundary it is ``|normal_y| + |normal_x|``, between 1 (along
+        the pixels) and sqrt(2) (at 45 degrees); more where the pixels are ragged.
     """
 
     first: NDArray[np.int64]
@@ -43,17 +52,10 @@ class Faces:
     boundary: NDArray[np.int32]
     normal_y: NDArray[np.float64]
     normal_x: NDArray[np.float64]
+    staircase: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.first)
-
-    @property
-    def staircase(self) -> NDArray[np.float64]:
-        """``|normal_y| + |normal_x|``: length of pixel faces per length of boundary.
-
-        Between 1 (boundary along the pixels) and sqrt(2) (at 45 degrees).
-        """
-        return np.abs(self.normal_y) + np.abs(self.normal_x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +105,15 @@ def find_faces(
     links = _links(contacts)
     component = _number(contacts, links)
     order = np.lexsort((contacts.axis, contacts.first, component))
-    normal = _normals(contacts, links, pixel_size)[order]
+    normal, staircase = _normals(contacts, links, pixel_size)
     faces = Faces(
         first=contacts.first[order],
         second=contacts.second[order],
         axis=contacts.axis[order],
         boundary=(component[order] + 1).astype(np.int32),
-        normal_y=normal[:, 0],
-        normal_x=normal[:, 1],
+        normal_y=normal[order, 0],
+        normal_x=normal[order, 1],
+        staircase=staircase[order],
     )
     count = int(component.max(initial=-1)) + 1
     pairs = np.zeros((count, 2), dtype=np.int64)
@@ -192,39 +195,56 @@ def _number(contacts: Contacts, links: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _normals(
     contacts: Contacts, links: NDArray[np.int64], pixel_size: tuple[float, float]
-) -> NDArray[np.float64]:
-    """Unit normals (face, 2) from grain_a to grain_b, smoothed along the boundary.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit normals (face, 2) from grain_a to grain_b, and staircase factors (face,).
 
     The vector of a face is its length times its direction from a to b. The sum
     of such vectors over a piece of boundary is the normal of the chord times
     its length whatever staircase joins its ends, so the smoothed vectors turn
-    with the boundary and know nothing of the pixels. Smoothing runs along the
-    chain of faces (Metropolis weights: symmetric, 1/4 - 1/2 - 1/4 inside a
-    chain) and not over a disc, so the two sides of a thin grain do not cancel.
+    with the boundary and know nothing of the pixels. For the same reason the
+    length of a piece is the sum of the vectors projected on the normals: a bump
+    of one pixel adds nothing, while dividing each face by abs(n_y) + abs(n_x)
+    makes a ragged line up to 40 % too long.
     """
     count = len(contacts.first)
-    vector = np.zeros((count, 2))
-    vector[np.arange(count), contacts.axis] = contacts.sign * _face_lengths(
-        contacts.axis, pixel_size
-    )
-    own = vector
-    if len(links):
-        degree = np.bincount(links.ravel(), minlength=count)
-        weight = 0.5 / np.maximum(degree[links[:, 0]], degree[links[:, 1]])
-        i, j = links[:, 0], links[:, 1]
-        move = sparse.coo_array(
-            (np.tile(weight, 2), (np.concatenate([i, j]), np.concatenate([j, i]))),
-            shape=(count, count),
-        ).tocsr()
-        stay = 1.0 - np.bincount(links.ravel(), np.repeat(weight, 2), minlength=count)
-        # Each step adds half a face squared to the variance.
-        for _ in range(round(2 * _SMOOTHING**2)):
-            vector = stay[:, None] * vector + move @ vector
+    own = np.zeros((count, 2))
+    length = _face_lengths(contacts.axis, pixel_size)
+    width = _SMOOTHING * min(np.sqrt(max(pixel_size) / min(pixel_size)), 3.0)
+    own[np.arange(count), contacts.axis] = contacts.sign * length
+    vector = _smooth(own, links, width)
     norm = np.hypot(vector[:, 0], vector[:, 1])
     # A small closed loop cancels itself: its faces keep their own direction.
-    lost = norm < 1e-3 * np.hypot(own[:, 0], own[:, 1])
+    lost = norm < 1e-3 * length
     vector = np.where(lost[:, None], own, vector)
-    return vector / np.hypot(vector[:, 0], vector[:, 1])[:, None]
+    normal = vector / np.where(lost, length, norm)[:, None]
+    projected = np.einsum("fa,fa->f", own, normal)
+    smooth = _smooth(np.stack([length, projected], axis=1), links, width)
+    return normal, smooth[:, 0] / np.maximum(smooth[:, 1], smooth[:, 0] / _STEEPEST)
+
+
+def _smooth(
+    values: NDArray[np.float64], links: NDArray[np.int64], width: float
+) -> NDArray[np.float64]:
+    """Smooth values (face, ...) along the boundaries by `width` faces; their sums stay.
+
+    Along the chain of faces and not over a disc, so that the two sides of a
+    thin grain do not mix. Metropolis weights: symmetric, 1/4 - 1/2 - 1/4 inside
+    a chain, and each step adds half a face squared to the variance.
+    """
+    if len(links) == 0:
+        return values
+    count = len(values)
+    degree = np.bincount(links.ravel(), minlength=count)
+    weight = 0.5 / np.maximum(degree[links[:, 0]], degree[links[:, 1]])
+    ends = links[:, 0], links[:, 1]
+    move = sparse.coo_array(
+        (np.tile(weight, 2), (np.concatenate(ends), np.concatenate(ends[::-1]))),
+        shape=(count, count),
+    ).tocsr()
+    stay = 1.0 - np.bincount(links.ravel(), np.repeat(weight, 2), minlength=count)
+    for _ in range(round(2 * width**2)):
+        values = stay[:, None] * values + move @ values
+    return values
 
 
 def _face_lengths(
