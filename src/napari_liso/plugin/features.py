@@ -1,0 +1,43 @@
+"""The features table of a boundaries layer: what napari shows about each label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from napari_liso.units import MICROMETRE
+
+if TYPE_CHECKING:
+    from napari_liso.diffusion.results import DiffusionFit
+    from napari_liso.microstructure.boundaries import Boundaries
+
+__all__ = ["boundary_features"]
+
+
+def boundary_features(boundaries: Boundaries, fit: DiffusionFit | None = None) -> pd.DataFrame:
+    """Return one row per id 0..N; row 0 is the background, as napari's table expects.
+
+    Lengths are in um and permeabilities in m/s, as the column names say.
+    """
+    table = boundaries.table
+    size = 1 + (int(table.index.max()) if len(table) else 0)
+    rows = table.reindex(range(size))
+    features = pd.DataFrame({"index": np.arange(size)})
+    for column in ("grain_a", "grain_b"):
+        features[column] = rows[column].fillna(0).astype(np.int64).to_numpy()
+    features["length_um"] = np.round(rows["length"].to_numpy(dtype=float) / MICROMETRE, 4)
+    features["touches_edge"] = rows["touches_edge"].eq(True).to_numpy()
+    features["state"] = rows["state"].fillna("").astype(object).to_numpy()
+    if fit is not None:
+        fitted = fit.table.reindex(range(size))
+        for ours, theirs in {
+            "k_m_per_s": "permeability",
+            "k_lower_m_per_s": "permeability_lower",
+            "k_upper_m_per_s": "permeability_upper",
+            "information": "information",
+        }.items():
+            features[ours] = fitted[theirs].to_numpy(dtype=float)
+        features["verdict"] = fitted["verdict"].fillna("").astype(object).to_numpy()
+    return features

@@ -1,0 +1,84 @@
+"""Isotopes in names: which layers and pages are a pair, and where their peaks are."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["guess_pair", "ion_mass", "isotope_of"]
+
+_SYMBOLS = re.findall(
+    r"\w+",
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se "
+    "Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb "
+    "Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U",
+)
+
+#: Atomic masses in u, AME2020.
+_ATOMIC_MASS = {
+    ("H", 1): 1.007825, ("H", 2): 2.014102, ("Li", 6): 6.015123, ("Li", 7): 7.016003,
+    ("B", 10): 10.012937, ("B", 11): 11.009305, ("C", 12): 12.0, ("C", 13): 13.003355,
+    ("N", 14): 14.003074, ("N", 15): 15.000109, ("O", 16): 15.994915, ("O", 18): 17.999160,
+    ("Na", 23): 22.989769, ("Mg", 24): 23.985042, ("Mg", 26): 25.982593, ("Al", 27): 26.981538,
+    ("Si", 28): 27.976927, ("K", 39): 38.963706, ("K", 41): 40.961825, ("Ca", 40): 39.962591,
+    ("Ti", 48): 47.947941, ("Cu", 63): 62.929597, ("Cu", 65): 64.927790, ("Zr", 90): 89.904699,
+    ("La", 139): 138.906363,
+}  # fmt: skip
+_ELECTRON_MASS = 0.000549  # u
+
+#: Mass number of the rarer natural isotope of elements that are measured as a pair.
+_TRACER = {"H": 2, "Li": 6, "B": 10, "C": 13, "N": 15, "O": 18, "Cl": 37, "K": 41, "Cu": 65}
+
+
+def isotope_of(name: str) -> tuple[str, int] | None:
+    """Return (element, mass number) of a name such as ``6Li+``, ``^65Cu`` or ``Li6``.
+
+    None if the name does not begin with an isotope that can exist.
+    """
+    found = re.match(r"\W*(\d{1,3})([A-Z][a-z]?)(?![A-Za-z0-9])", name)
+    element, number = (found.group(2), found.group(1)) if found else ("", "")
+    if not found:
+        found = re.match(r"\W*([A-Z][a-z]?)-?(\d{1,3})(?![A-Za-z0-9])", name)
+        element, number = (found.group(1), found.group(2)) if found else ("", "")
+    if element not in _SYMBOLS:
+        return None
+    protons = _SYMBOLS.index(element) + 1
+    # no nucleus is made of protons alone but 1H, or of three times as many nucleons beyond 3H
+    return (element, int(number)) if protons <= int(number) <= 2.7 * protons + 2 else None
+
+
+def guess_pair(names: list[str]) -> tuple[int, int] | None:
+    """Return the positions of tracer and other isotope among names, lithium first.
+
+    The tracer is the rarer natural isotope. None if no element is there twice.
+    """
+    places: dict[tuple[str, int], int] = {}
+    for place, name in enumerate(names):
+        isotope = isotope_of(name)
+        if isotope is not None:
+            places.setdefault(isotope, place)
+    elements = dict.fromkeys(element for element, _ in places)
+    for element in sorted(elements, key=lambda e: e != "Li"):
+        masses = sorted(number for e, number in places if e == element)
+        if len(masses) < 2:
+            continue
+        tracer = _TRACER.get(element, masses[-1])
+        tracer = tracer if tracer in masses else masses[-1]
+        other = next(number for number in masses if number != tracer)
+        return places[element, tracer], places[element, other]
+    return None
+
+
+def ion_mass(name: str) -> float:
+    """Return the mass in u of a singly charged positive ion such as ``6Li``, or a typed mass.
+
+    Raises
+    ------
+    ValueError
+        If the name is neither an isotope known here nor a number.
+    """
+    isotope = isotope_of(name.strip())
+    if isotope in _ATOMIC_MASS:
+        return _ATOMIC_MASS[isotope] - _ELECTRON_MASS
+    if re.fullmatch(r"\d+(\.\d+)?", name.strip()):
+        return float(name)
+    raise ValueError(f"the mass of '{name.strip()}' is not known here: type it as a number in u")

@@ -1,0 +1,237 @@
+"""The table of boundaries: a Qt model over a layer's features, linked with the selection."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+from napari_liso.plugin.context import Context
+from napari_liso.plugin.selection import camera_of
+from napari_liso.plugin.widgets.parts import interval, scientific
+
+__all__ = ["BoundaryModel", "BoundaryTable"]
+
+#: key -> (header, tooltip)
+_COLUMNS = {
+    "id": ("id", "Number of the boundary: its label in the boundaries layer"),
+    "grains": ("grains", "The two grains that meet here"),
+    "length": ("length (µm)", "Length along the boundary in µm, not that of its staircase"),
+    "state": ("state", "use: fitted; exclude: a barrier whose surroundings are not data"),
+    "k": (
+        "k (m/s)",
+        (
+            "Permeability k in m/s: flux of tracer = k × step of the fraction across it. "
+            "Small k holds lithium back. > and < are bounds."
+        ),
+    ),
+    "interval": ("95 % interval", "95 % interval of k in m/s; 0 or ∞ where it is open"),
+    "verdict": (
+        "verdict",
+        (
+            "resolved: the data decide k within a factor of about two. lower or upper bound: the "
+            "data limit k from one side. unresolved: the data do not decide; the population does."
+        ),
+    ),
+}
+_ALL_ROLES = Qt.ItemDataRole
+_WORDS = {"lower_bound": "lower bound", "upper_bound": "upper bound"}
+
+
+class BoundaryModel(QAbstractTableModel):
+    """Rows are the boundaries of a features frame (`boundary_features`) that are not removed."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        super().__init__()
+        self.columns = columns
+        self._rows = pd.DataFrame()
+
+    def set_features(self, features: pd.DataFrame | None) -> None:
+        """Show other boundaries; None shows nothing."""
+        self.beginResetModel()
+        if features is None:
+            self._rows = pd.DataFrame()
+        else:
+            there = (features["index"] > 0) & ~features["state"].isin(["removed", ""])
+            self._rows = features[there].reset_index(drop=True)
+        self.endResetModel()
+
+    def id_of(self, row: int) -> int:
+        """Return the boundary's id in a row."""
+        return int(self._rows["index"].iloc[row])
+
+    def row_of(self, label: int) -> int:
+        """Return the row of a boundary's id, -1 if there is none."""
+        if self._rows.empty:
+            return -1
+        found = self._rows.index[self._rows["index"] == label]
+        return int(found[0]) if len(found) else -1
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of boundaries."""
+        return 0 if parent is not None and parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of columns."""
+        return 0 if parent is not None and parent.isValid() else len(self.columns)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = _ALL_ROLES.DisplayRole
+    ) -> Any:
+        """Return a column's title with its unit, or what it means."""
+        if orientation != Qt.Orientation.Horizontal or section >= len(self.columns):
+            return None
+        title, tooltip = _COLUMNS[self.columns[section]]
+        texts: dict[int, str] = {_ALL_ROLES.DisplayRole: title, _ALL_ROLES.ToolTipRole: tooltip}
+        return texts.get(role)
+
+    def data(self, index: QModelIndex, role: int = _ALL_ROLES.DisplayRole) -> Any:
+        """Return the text, sort key, tooltip or alignment of a cell."""
+        if not index.isValid():
+            return None
+        row, column = self._rows.iloc[index.row()], self.columns[index.column()]
+        if role == _ALL_ROLES.DisplayRole:
+            return self._text(row, column)
+        if role == _ALL_ROLES.UserRole:
+            return self._sort_key(row, column)
+        if role == _ALL_ROLES.ToolTipRole:
+            return f"{_COLUMNS[column][0]}: {self._text(row, column)}"
+        if role == _ALL_ROLES.TextAlignmentRole:
+            words = column in ("state", "verdict", "grains")
+            side = Qt.AlignmentFlag.AlignLeft if words else Qt.AlignmentFlag.AlignRight
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def _text(self, row: pd.Series, column: str) -> str:
+        if column == "id":
+            return str(int(row["index"]))
+        if column == "grains":
+            return f"{row['grain_a']} | {row['grain_b']}"
+        if column == "length":
+            return f"{row['length_um']:.2f}"
+        if column == "state":
+            return str(row["state"])
+        verdict = row.get("verdict", "")
+        if not verdict:
+            return "–"
+        if column == "verdict":
+            return _WORDS.get(verdict, verdict)
+        lower, upper = row["k_lower_m_per_s"], row["k_upper_m_per_s"]
+        if column == "interval":
+            return interval(lower, upper)
+        if verdict == "lower_bound":
+            return f"> {scientific(lower if lower > 0 else row['k_m_per_s'])}"
+        if verdict == "upper_bound":
+            return f"< {scientific(upper if math.isfinite(upper) else row['k_m_per_s'])}"
+        return scientific(row["k_m_per_s"])
+
+    def _sort_key(self, row: pd.Series, column: str) -> Any:
+        if column in ("k", "interval"):
+            value = float(row.get("k_m_per_s", math.nan))
+            return math.inf if math.isnan(value) else value
+        keys = {
+            "id": lambda: int(row["index"]),
+            "grains": lambda: float(row["grain_a"] + row["grain_b"] / 1e6),
+            "length": lambda: float(row["length_um"]),
+        }
+        return keys[column]() if column in keys else self._text(row, column)
+
+
+class BoundaryTable(QTableView):
+    """A sortable table of the context's boundaries; its selection is the boundaries' own."""
+
+    shown = Signal()
+
+    def __init__(self, context: Context, columns: tuple[str, ...]) -> None:
+        super().__init__()
+        self._context = context
+        self._syncing = False
+        self.rows = BoundaryModel(columns)
+        self._sorted = QSortFilterProxyModel(self)
+        self._sorted.setSourceModel(self.rows)
+        self._sorted.setSortRole(_ALL_ROLES.UserRole)
+        self.setModel(self._sorted)
+        self.setSortingEnabled(True)
+        first = columns.index("k") if columns[1] == "k" else 0
+        self.sortByColumn(first, Qt.SortOrder.AscendingOrder)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setAlternatingRowColors(True)
+        self.setWordWrap(False)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.setMinimumHeight(9 * (self.fontMetrics().height() + 8))
+        self.selectionModel().selectionChanged.connect(self._on_rows)
+        context.boundaries_changed.connect(self.refresh)
+        context.selection_changed.connect(self._on_selection)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the boundaries layer again."""
+        layer = self._context.boundaries.current
+        self._syncing = True  # a reset model has no selection: not the user's doing
+        self.rows.set_features(None if layer is None else layer.features)
+        self._syncing = False
+        self._on_selection()
+
+    def _on_rows(self) -> None:
+        """Tell the rows that the user selected; centre the map on a single one."""
+        selection = self._context.selection
+        if self._syncing or selection is None:
+            return
+        rows = [self._sorted.mapToSource(i).row() for i in self.selectionModel().selectedRows()]
+        ids = [self.rows.id_of(row) for row in rows]
+        kept = [i for i in selection.ids if i in ids]
+        selection.select([*kept, *(i for i in ids if i not in kept)])
+        if len(ids) == 1:
+            self._centre_on(ids[0])
+
+    def _on_selection(self) -> None:
+        """Show the selection that the map or another table made."""
+        selection = self._context.selection
+        ids = () if selection is None else selection.ids
+        last = self._sorted.columnCount() - 1
+        wanted = QItemSelection()
+        current = QModelIndex()
+        for label in ids:
+            row = self.rows.row_of(label)
+            if row >= 0:
+                current = self._sorted.mapFromSource(self.rows.index(row, 0))
+                end = self._sorted.index(current.row(), last)
+                wanted.select(current, end)
+        self._syncing = True
+        self.selectionModel().select(wanted, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        if current.isValid():
+            self.scrollTo(current)
+        self._syncing = False
+
+    def _centre_on(self, label: int) -> None:
+        """Move the camera to the middle of a boundary without changing the zoom."""
+        layer = self._context.boundaries.current
+        boundaries = self._context.current_boundaries()
+        if layer is None or boundaries is None:
+            return
+        rows, columns = (boundaries.labels == label).nonzero()
+        if len(rows) == 0:
+            return
+        middle = len(rows) // 2
+        order = rows.argsort() if rows.std() > columns.std() else columns.argsort()
+        at = order[middle]
+        y, x = layer.data_to_world((float(rows[at]), float(columns[at])))[-2:]
+        camera = camera_of(self._context.viewer)
+        camera.center = (*tuple(camera.center)[:-2], y, x)

@@ -1,0 +1,181 @@
+"""The docks: all steps in one, and some of them on their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from napari_liso.plugin.context import Context
+from napari_liso.plugin.widgets.boundaries import BoundariesPanel
+from napari_liso.plugin.widgets.data import DataPanel
+from napari_liso.plugin.widgets.fit import FitPanel
+from napari_liso.plugin.widgets.mass_windows import MassWindowsPanel
+from napari_liso.plugin.widgets.parts import Panel
+from napari_liso.plugin.widgets.ratio import RatioPanel
+from napari_liso.plugin.widgets.results import ResultsPanel
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+__all__ = ["AllSteps", "BoundaryDock", "MassWindowDock", "RatioDock", "Step"]
+
+
+class Step(QFrame):
+    """A numbered section that folds; its header says what is still missing."""
+
+    toggled = Signal(bool)
+
+    def __init__(self, title: str, panel: Panel, folded: bool = False) -> None:
+        super().__init__()
+        self.title = title
+        self.panel = panel
+        self.header = QToolButton()
+        self.header.setCheckable(True)
+        self.header.setAutoRaise(True)
+        self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.header.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        font = self.header.font()
+        font.setBold(True)
+        self.header.setFont(font)
+        self.header.setToolTip("Fold or unfold this step")
+        self.header.toggled.connect(self._on_toggled)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 4)
+        layout.setSpacing(2)
+        layout.addWidget(self.header)
+        layout.addWidget(panel)
+        self.header.setChecked(not folded)
+        self._on_toggled(not folded)
+
+    def _on_toggled(self, unfolded: bool) -> None:
+        self.header.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
+        self.panel.setVisible(unfolded)
+        self.toggled.emit(unfolded)
+
+    def unfold(self, unfolded: bool = True) -> None:
+        """Show or hide the contents."""
+        self.header.setChecked(unfolded)
+
+    def refresh(self) -> None:
+        """Say in the header what is missing, or that nothing is."""
+        status = getattr(self.panel, "status", "")
+        self.header.setText(f"{self.title}   {f'– {status}' if status else '✓'}")
+
+
+class Dock(QScrollArea):
+    """Steps under each other in a scroll area that fits a small screen.
+
+    Attributes
+    ----------
+    context
+        The layers that the steps share.
+    steps
+        In their order.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self.context = Context(viewer, self)
+        self.steps: list[Step] = []
+        self._body = QWidget()
+        self._column = QVBoxLayout(self._body)
+        self._column.setContentsMargins(4, 4, 8, 4)
+        self._column.setSpacing(4)
+        self._column.addStretch(1)
+        self.setWidget(self._body)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(340)
+
+    def add_step(self, title: str, panel: Panel, folded: bool = False) -> Step:
+        """Add a step at the end, numbered if there are several."""
+        step = Step(title, panel, folded)
+        self.steps.append(step)
+        self._column.insertWidget(self._column.count() - 1, step)
+        return step
+
+    def follow(self) -> None:
+        """Keep the headers of the steps up to date from now on."""
+        context = self.context
+        for signal in (
+            context.layers_changed,
+            context.boundaries_changed,
+            context.tracer.changed,
+            context.other.changed,
+            context.grains.changed,
+        ):
+            signal.connect(self._refresh_steps)
+        for step in self.steps:
+            task = getattr(step.panel, "task", None)
+            if task is not None:
+                task.running_changed.connect(self._refresh_steps)
+        self._refresh_steps()
+
+    def _refresh_steps(self) -> None:
+        for step in self.steps:
+            step.refresh()
+
+
+class AllSteps(Dock):
+    """From counts to the permeability of every boundary, in five steps."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        context = self.context
+        self.data = DataPanel(context)
+        self.windows = MassWindowsPanel(context)
+        self.ratio = RatioPanel(context)
+        self.boundaries = BoundariesPanel(context)
+        self.fit = FitPanel(context)
+        self.results = ResultsPanel(context)
+        self.data.column.addWidget(self.windows)
+        fitted = context.current_fit() is not None
+        self.add_step("1  Data", self.data, folded=fitted)
+        self.add_step("2  Isotope fraction", self.ratio, folded=fitted)
+        self.add_step("3  Boundaries", self.boundaries, folded=fitted)
+        self.add_step("4  Fit", self.fit, folded=True)
+        self._results = self.add_step("5  Results", self.results, folded=not fitted)
+        self.fit.task.succeeded.connect(self._on_fit)
+        self.follow()
+
+    def _on_fit(self) -> None:
+        if self.context.current_fit() is not None:
+            self._results.unfold()
+            self.ensureWidgetVisible(self._results, 0, 0)
+
+
+class RatioDock(Dock):
+    """Isotope fraction on its own."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self.data = DataPanel(self.context)
+        self.ratio = RatioPanel(self.context)
+        self.add_step("Data", self.data)
+        self.add_step("Isotope fraction", self.ratio)
+        self.follow()
+
+
+class BoundaryDock(Dock):
+    """Grains and boundaries on their own."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self.data = DataPanel(self.context)
+        self.boundaries = BoundariesPanel(self.context)
+        self.add_step("Data", self.data, folded=True)
+        self.add_step("Boundaries", self.boundaries)
+        self.follow()
+
+
+class MassWindowDock(Dock):
+    """Mass windows on their own."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self.windows = MassWindowsPanel(self.context)
+        self.add_step("Mass windows", self.windows)
+        self.follow()

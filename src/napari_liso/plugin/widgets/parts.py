@@ -1,0 +1,150 @@
+"""Small parts that the panels share: layer boxes, message lines, panels, number formats."""
+
+from __future__ import annotations
+
+import math
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_liso.plugin.context import Context, LayerChoice
+
+__all__ = ["LayerBox", "MessageLine", "Panel", "form", "format_estimate", "scientific"]
+
+
+class LayerBox(QComboBox):
+    """A combo box over a `LayerChoice`."""
+
+    def __init__(self, choice: LayerChoice, hint: str, tooltip: str) -> None:
+        super().__init__()
+        self._choice = choice
+        self._hint = hint
+        self.setToolTip(tooltip)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
+        choice.candidates_changed.connect(self._refill)
+        choice.changed.connect(self._refill)
+        self.activated.connect(self._on_activated)
+        self._refill()
+
+    def _refill(self) -> None:
+        self.blockSignals(True)
+        self.clear()
+        self.addItem(self._hint)
+        self.addItems([layer.name for layer in self._choice.candidates])
+        current = self._choice.current
+        found = current is not None and current in self._choice.candidates
+        self.setCurrentIndex(1 + self._choice.candidates.index(current) if found else 0)
+        self.blockSignals(False)
+
+    def _on_activated(self, index: int) -> None:
+        self._choice.choose(self._choice.candidates[index - 1] if index > 0 else None)
+
+
+class MessageLine(QLabel):
+    """One line that says what happened or what is missing; hidden while there is nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.hide()
+
+    def say(self, text: str) -> None:
+        """Show a message, or nothing."""
+        self.setText(text)
+        self.setVisible(bool(text))
+
+    def warn(self, text: str) -> None:
+        """Show a message that needs attention."""
+        self.say(f"⚠ {text}")
+
+
+class Panel(QWidget):
+    """A step of the work: controls over a context, with a message line.
+
+    Attributes
+    ----------
+    context
+        The layers that the panel works on.
+    message
+        What happened last.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+        self.message = MessageLine()
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(2, 2, 2, 2)
+        self.column.setSpacing(6)
+
+    def fail(self, error: Exception) -> None:
+        """Tell about something that the user can put right; nothing else changes."""
+        from napari.utils.notifications import show_warning
+
+        text = str(error)
+        self.message.warn(text[:1].upper() + text[1:])
+        show_warning(f"napari-liso: {text}")
+
+
+def form() -> QFormLayout:
+    """Return a form layout that fits a narrow dock."""
+    layout = QFormLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setHorizontalSpacing(8)
+    layout.setVerticalSpacing(5)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+    layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+    return layout
+
+
+def enable(button: QPushButton, missing: str, tooltip: str) -> None:
+    """Enable a button, or disable it with the reason as its tooltip."""
+    button.setEnabled(not missing)
+    button.setToolTip(f"Not yet: {missing}" if missing else tooltip)
+
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def scientific(value: float, digits: int = 2, exponent: int | None = None) -> str:
+    """Write a number as ``1.4×10⁻⁸``; with `exponent` given, in that power of ten.
+
+    0 and infinity are written ``0`` and ``∞``.
+    """
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else ("–" if math.isnan(value) else "∞")
+    power = int(f"{value:.{digits - 1}e}".split("e")[1]) if exponent is None else exponent
+    mantissa = f"{value / 10**power:.{digits - 1}f}"
+    return f"{mantissa}×10{str(power).translate(_SUPERSCRIPT)}"
+
+
+def format_estimate(value: float, lower: float, upper: float, verdict: str) -> str:
+    """Write a value with its 95 % interval, or its bound."""
+    if verdict == "lower_bound":
+        return f"above {scientific(lower if lower > 0 else value)}"
+    if verdict == "upper_bound":
+        return f"below {scientific(upper if math.isfinite(upper) else value)}"
+    return f"{scientific(value)} ({interval(lower, upper)})"
+
+
+def interval(lower: float, upper: float) -> str:
+    """Write an interval, in one power of ten where its ends are near."""
+    if lower > 0 and math.isfinite(upper):
+        low, high = math.floor(math.log10(lower)), math.floor(math.log10(upper))
+        if high - low <= 1:
+            text = f"{lower / 10**high:.1f}" if high == low else f"{lower / 10**high:.2f}"
+            return f"{text} to {scientific(upper, exponent=high)}"
+    return f"{scientific(lower)} to {scientific(upper)}"

@@ -1,0 +1,148 @@
+"""Step 2: from counts of two isotopes to the isotope fraction, with its interval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QDoubleSpinBox, QPushButton, QSpinBox
+
+from napari_liso.plugin import layers as ly
+from napari_liso.plugin.context import Context
+from napari_liso.plugin.tasks import Task
+from napari_liso.plugin.widgets.parts import Panel, enable, form
+
+if TYPE_CHECKING:
+    from napari_liso.counting.fraction import FractionMap
+
+__all__ = ["RatioPanel"]
+
+_RUN_TIP = (
+    "Make the fraction tracer / (tracer + other) of every pixel, or update it. Pixels without "
+    "counts are empty (NaN), not zero."
+)
+
+
+class RatioPanel(Panel):
+    """Choose pooling and confidence, and make the fraction layer."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.bin = QSpinBox()
+        self.bin.setRange(1, 256)
+        self.bin.setSuffix(" px")
+        self.bin.setToolTip(
+            "Sum the counts of squares of this many pixels a side before the fraction is taken: "
+            "coarser, but more certain. Fractions themselves are never averaged."
+        )
+        self.confidence = QDoubleSpinBox()
+        self.confidence.setRange(50.0, 99.99)
+        self.confidence.setDecimals(2)
+        self.confidence.setValue(95.0)
+        self.confidence.setSuffix(" %")
+        self.confidence.setToolTip(
+            "Confidence of the binomial interval that each pixel gets, in percent"
+        )
+        self.run_button = QPushButton("Make isotope fraction")
+        self.run_button.clicked.connect(self.compute)
+        rows = form()
+        rows.addRow("Pool pixels", self.bin)
+        rows.addRow("Confidence", self.confidence)
+        self.column.addLayout(rows)
+        self.column.addWidget(self.run_button)
+        self.column.addWidget(self.message)
+        self.task = Task(self)
+        self.task.succeeded.connect(self._on_result)
+        self.task.failed.connect(self.fail)
+        self.task.running_changed.connect(self.refresh)
+        for signal in (
+            context.layers_changed,
+            context.tracer.changed,
+            context.other.changed,
+        ):
+            signal.connect(self.refresh)
+        self._request: dict[str, Any] = {}
+        self.refresh()
+
+    @property
+    def status(self) -> str:
+        """What is missing, or ``""``."""
+        return "" if self.context.find("fraction") is not None else "not made yet"
+
+    def refresh(self) -> None:
+        """Follow the context: say why the button cannot be pressed."""
+        missing = ""
+        if self.task.running:
+            missing = "computing"
+        elif self.context.counts is None:
+            missing = "choose the counts of two isotopes under Data"
+        enable(self.run_button, missing, _RUN_TIP)
+
+    def compute(self) -> None:
+        """Compute the fraction in a thread."""
+        counts = self.context.counts
+        if counts is None:
+            return
+        tracer, other = counts
+        self.message.say("")
+        try:
+            if tracer == other:
+                raise ValueError("both isotopes are the same layer; choose two")
+            ly.require_same_shape(tracer, other)
+            a, b = ly.counts_from_layer(tracer), ly.counts_from_layer(other)
+            if not (a.any() or b.any()):
+                raise ValueError("every count is zero: there is nothing to take a fraction of")
+        except ValueError as error:
+            self.fail(error)
+            return
+        self._request = {
+            "tracer": tracer,
+            "other": other.name,
+            "bin": self.bin.value(),
+            "confidence": self.confidence.value() / 100,
+        }
+        self.task.start(_fractions, a, b, self._request["bin"], self._request["confidence"])
+
+    def _on_result(self, result: tuple[FractionMap, FractionMap]) -> None:
+        fraction, total = result
+        tracer, factor = self._request["tracer"], self._request["bin"]
+        confidence = self._request["confidence"]
+        layer = ly.show(
+            self.context.viewer,
+            ly.fraction_layer(
+                fraction,
+                ly.result_name(f"{self._name(tracer)} fraction", tracer.name),
+                ly.Placement.of_layer(tracer),
+                bin=factor,
+                sources=(tracer.name, self._request["other"]),
+                confidence=confidence,
+            ),
+        )
+        value, low, high = (float(a.item()) for a in (total.value, total.lower, total.upper))
+        text = (
+            f"'{layer.name}' is ready. Whole map: {value:.4f} "
+            f"({100 * confidence:g} %: {low:.4f} to {high:.4f}), "
+            f"{int(total.counts.item()):,} counts."
+        )
+        empty = float(np.mean(np.isnan(fraction.value)))
+        self.message.say(text + (f" {empty:.1%} of the pixels are empty." if empty else ""))
+        self.refresh()
+
+    @staticmethod
+    def _name(layer: Any) -> str:
+        channel = layer.metadata.get(ly.PROVENANCE, {}).get("channel")
+        return str(channel or layer.name.split(" [")[0])
+
+
+def _fractions(
+    a: NDArray[np.int64], b: NDArray[np.int64], factor: int, confidence: float
+) -> tuple[FractionMap, FractionMap]:
+    """Return the fraction of every pixel and that of the whole map."""
+    from napari_liso.counting.fraction import isotope_fraction
+
+    whole = (np.array([[n.sum()]]) for n in (a, b))
+    return (
+        isotope_fraction(a, b, bin=factor, confidence=confidence),
+        isotope_fraction(*whole, confidence=confidence),
+    )
