@@ -189,7 +189,8 @@ def names_in_file(file: tifffile.TiffFile) -> tuple[str, tuple[str, ...]] | None
         ("ImageJ labels", _imagej_names(file)),
         ("metadata", _shaped_names(file)),
         ("page names", [_tag(page, "PageName") for page in file.pages]),
-        ("page descriptions", [_tag(page, "ImageDescription") for page in file.pages]),
+        # The description of a single page is more often a remark than a name.
+        ("page descriptions", [_tag(p, "ImageDescription") for p in file.pages if len(file.pages) > 1]),
     ):
         cleaned = tuple(_clean(name) for name in names)
         if cleaned and all(cleaned) and len(set(cleaned)) == len(cleaned):

@@ -194,15 +194,15 @@ def _load(path: Path, sidecar: Sidecar) -> _Stack:
                 path, f"holds {len(file.series)} images of different kinds; save the counts alone"
             )
         series = file.series[0]
-        _check_kind(path, series)
+        warnings: list[str] = []
+        stored_axes = _check_kind(path, series, warnings)
         _check_size(path, file, series)
         named = names_in_file(file)
-        warnings: list[str] = []
         size, source = _pixel_size(file, warnings)
         if sidecar.pixel_size_um is not None and sidecar.path is not None:
             y, x = sidecar.pixel_size_um
             size, source = (from_um(y), from_um(x)), sidecar.path.name
-        axes = sidecar.axes or series.axes
+        axes = sidecar.axes or stored_axes
         if len(axes) != len(series.shape) or axes[-2:] != "YX" or len(set(axes)) != len(axes):
             raise FormatError(path, f"its axes {axes} do not end in YX or do not fit its shape")
         data = series.asarray()
@@ -218,17 +218,25 @@ def _load(path: Path, sidecar: Sidecar) -> _Stack:
         )
 
 
-def _check_kind(path: Path, series: tifffile.TiffPageSeries) -> None:
-    """Refuse what is not one number a pixel."""
+def _check_kind(path: Path, series: tifffile.TiffPageSeries, warnings: list[str]) -> str:
+    """Refuse what is not one number a pixel; return the axes."""
     page = series.keyframe
-    colours = page.photometric not in (
-        tifffile.PHOTOMETRIC.MINISBLACK,
-        tifffile.PHOTOMETRIC.MINISWHITE,
-    )
-    if colours or page.samplesperpixel != 1:
-        raise FormatError(path, "is a colour image, not counts; export the counts themselves")
     if page.dtype is None or page.dtype.kind not in "uif":
         raise FormatError(path, f"has pixels of type {page.dtype}, which are no counts")
+    if page.samplesperpixel == 1 and page.photometric in (
+        tifffile.PHOTOMETRIC.MINISBLACK,
+        tifffile.PHOTOMETRIC.MINISWHITE,
+    ):
+        return series.axes
+    # Some writers call three or four planes colours when they are told nothing.
+    if (
+        page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+        and page.dtype.itemsize > 1
+        and page.photometric != tifffile.PHOTOMETRIC.PALETTE
+    ):
+        warnings.append("The planes are marked as colours; they were read as pages of counts.")
+        return series.axes.replace("S", "Q")
+    raise FormatError(path, "is a colour image, not counts; export the counts themselves")
 
 
 def _check_size(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
@@ -236,8 +244,9 @@ def _check_size(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSe
     available = path.stat().st_size
     _files.check_image_size(path, *series.shape[-2:])
     declared = int(np.prod(series.shape, dtype=object)) * series.dtype.itemsize
-    if declared > min(_MAX_BYTES, _DEFLATE_RATIO * available):
-        raise FormatError(path, f"declares {declared} bytes of pixels, more than it can hold")
+    contiguous_end = 0 if series.dataoffset is None else series.dataoffset + declared
+    if declared > min(_MAX_BYTES, _DEFLATE_RATIO * available) or contiguous_end > available:
+        raise FormatError(path, f"declares {declared} bytes of pixels, more than it holds")
     for page in series.pages:
         if page is None:
             raise FormatError(path, "lacks a plane that it declares")
@@ -265,9 +274,8 @@ def _as_counts(path: Path, data: NDArray[Any]) -> tuple[NDArray[Any], str]:
                 "(corrected or scaled)"
             )
     largest = int(data.max(initial=0))
-    native = data.astype(np.min_scalar_type(largest) if data.dtype.kind != "u" else
-                         data.dtype.newbyteorder("="), copy=False)  # fmt: skip
-    return native, "raw"
+    unsigned = data.dtype.newbyteorder("=") if data.dtype.kind == "u" else None
+    return data.astype(unsigned or np.min_scalar_type(largest), copy=False), "raw"
 
 
 def _name_channels(
@@ -279,7 +287,7 @@ def _name_channels(
     if sidecar.names and sidecar.path is not None:
         names, source = sidecar.names, sidecar.path.name
     axis = axes.index("C") if "C" in axes else None
-    if axis is None and len(names) > 1 or (axis is None and sidecar.names):
+    if axis is None and (len(names) > 1 or sidecar.names):
         # Unspecific pages (Q, I) before slices and times: whichever has as many.
         ranked = sorted(range(len(axes)), key=lambda a: "QIZT".find(axes[a]) % 5)
         axis = next((a for a in ranked if shape[a] == len(names)), None)
