@@ -169,9 +169,7 @@ class Context(QObject):
         """Choose what is unambiguous, where nothing is chosen yet."""
         if self.tracer.current is None and self.other.current is None:
             images = self.tracer.candidates
-            names = [str(im.metadata.get(ly.PROVENANCE, {}).get("channel", "")) for im in images]
-            names = [name or im.name for name, im in zip(names, images, strict=True)]
-            pair = guess_pair(names)
+            pair = guess_pair([ly.channel_of(image) for image in images])
             if pair is not None:
                 self.tracer.choose(images[pair[0]])
                 self.other.choose(images[pair[1]])

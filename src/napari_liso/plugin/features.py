@@ -26,18 +26,18 @@ def boundary_features(boundaries: Boundaries, fit: DiffusionFit | None = None) -
     rows = table.reindex(range(size))
     features = pd.DataFrame({"index": np.arange(size)})
     for column in ("grain_a", "grain_b"):
-        features[column] = rows[column].fillna(0).astype(np.int64).to_numpy()
+        # whole numbers beside the background's NaN: napari leaves NaN out of the status bar
+        values = [int(v) if np.isfinite(v) else np.nan for v in rows[column]]
+        features[column] = np.array(values, dtype=object)
     features["length_um"] = np.round(rows["length"].to_numpy(dtype=float) / MICROMETRE, 4)
-    features["touches_edge"] = rows["touches_edge"].eq(True).to_numpy()
-    features["state"] = rows["state"].fillna("").astype(object).to_numpy()
     if fit is not None:
         fitted = fit.table.reindex(range(size))
         for ours, theirs in {
             "k_m_per_s": "permeability",
             "k_lower_m_per_s": "permeability_lower",
             "k_upper_m_per_s": "permeability_upper",
-            "information": "information",
         }.items():
             features[ours] = fitted[theirs].to_numpy(dtype=float)
-        features["verdict"] = fitted["verdict"].fillna("").astype(object).to_numpy()
+        features["verdict"] = fitted["verdict"].astype(object).to_numpy()
+    features["state"] = rows["state"].astype(object).to_numpy()
     return features

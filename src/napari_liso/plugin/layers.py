@@ -55,6 +55,7 @@ __all__ = [
     "add",
     "boundaries_from_layer",
     "boundaries_layer",
+    "channel_of",
     "counts_from_layer",
     "dress",
     "fit_from_layer",
@@ -101,6 +102,12 @@ def provenance(role: str, sources: Iterable[str] = (), **facts: Any) -> dict[str
 def role_of(layer: Layer) -> str:
     """Return what a layer is to us (``"counts"``, ``"grains"``, ...), ``""`` if not ours."""
     return str(layer.metadata.get(PROVENANCE, {}).get("role", ""))
+
+
+def channel_of(layer: Layer) -> str:
+    """Return the name of the peak that a layer shows: its channel, or the layer's name."""
+    channel = layer.metadata.get(PROVENANCE, {}).get("channel")
+    return str(channel or layer.name.split(" [")[0])
 
 
 def result_name(base: str, source: str) -> str:
@@ -343,6 +350,7 @@ def _update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
                 layer.data_setitem(where, data[where].astype(layer.data.dtype))
     else:
         layer.data = data
+        layer.editable = role_of(layer) != "boundaries"  # new data made it editable
     Placement({k: arguments[k] for k in arguments if k in SPATIAL}).apply(layer)
     if "features" in arguments:
         layer.features = arguments["features"]
@@ -374,6 +382,7 @@ def dress(layer: Layer) -> None:
         layer.editable = False
     if role_of(layer) not in _WITH_SCALE or not hasattr(layer, "colorbar"):
         return
+    layer.colorbar.size = (22, 180)
     layer.colorbar.visible = True
     name = getattr(layer, "name_overlay", None)
     if name is not None:

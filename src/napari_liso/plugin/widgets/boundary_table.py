@@ -13,8 +13,8 @@ from qtpy.QtCore import (
     QModelIndex,
     QSortFilterProxyModel,
     Qt,
-    Signal,
 )
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_liso.plugin.context import Context
@@ -123,7 +123,7 @@ class BoundaryModel(QAbstractTableModel):
         if column == "state":
             return str(row["state"])
         verdict = row.get("verdict", "")
-        if not verdict:
+        if not isinstance(verdict, str) or not verdict:
             return "–"
         if column == "verdict":
             return _WORDS.get(verdict, verdict)
@@ -151,8 +151,6 @@ class BoundaryModel(QAbstractTableModel):
 class BoundaryTable(QTableView):
     """A sortable table of the context's boundaries; its selection is the boundaries' own."""
 
-    shown = Signal()
-
     def __init__(self, context: Context, columns: tuple[str, ...]) -> None:
         super().__init__()
         self._context = context
@@ -162,20 +160,20 @@ class BoundaryTable(QTableView):
         self._sorted.setSourceModel(self.rows)
         self._sorted.setSortRole(_ALL_ROLES.UserRole)
         self.setModel(self._sorted)
+        self._columns = columns
         self.setSortingEnabled(True)
         first = columns.index("k") if columns[1] == "k" else 0
         self.sortByColumn(first, Qt.SortOrder.AscendingOrder)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setAlternatingRowColors(True)
         self.setWordWrap(False)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
-        self.setMinimumHeight(9 * (self.fontMetrics().height() + 8))
+        self.setFixedHeight(8 * (self.fontMetrics().height() + 8))
         self.selectionModel().selectionChanged.connect(self._on_rows)
         context.boundaries_changed.connect(self.refresh)
         context.selection_changed.connect(self._on_selection)
@@ -187,6 +185,10 @@ class BoundaryTable(QTableView):
         self._syncing = True  # a reset model has no selection: not the user's doing
         self.rows.set_features(None if layer is None else layer.features)
         self._syncing = False
+        fitted = self._context.current_fit() is not None
+        for place, column in enumerate(self._columns):
+            later = column in ("k", "interval", "verdict")
+            self.setColumnHidden(place, later != fitted and (later or column == "state"))
         self._on_selection()
 
     def _on_rows(self) -> None:
@@ -219,6 +221,11 @@ class BoundaryTable(QTableView):
         if current.isValid():
             self.scrollTo(current)
         self._syncing = False
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Scroll to what was selected while the table was hidden."""
+        super().showEvent(event)
+        self._on_selection()
 
     def _centre_on(self, label: int) -> None:
         """Move the camera to the middle of a boundary without changing the zoom."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.widgets.parts import LayerBox, Panel, form
 from napari_liso.units import to_um
+
+if TYPE_CHECKING:
+    from napari_liso.plugin.widgets.main import Step
+    from napari_liso.plugin.widgets.mass_windows import MassWindowsPanel
 
 __all__ = ["DataPanel"]
 
@@ -52,6 +58,7 @@ class DataPanel(Panel):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.size_box, 1)
         row.addWidget(self.set_button)
+        self._windows: Step | None = None
         rows = form()
         rows.addRow("Tracer isotope", self.tracer)
         rows.addRow("Other isotope", self.other)
@@ -67,6 +74,20 @@ class DataPanel(Panel):
         ):
             signal.connect(self.refresh)
         self.refresh()
+
+    def add_windows(self, step: Step, panel: MassWindowsPanel) -> None:
+        """Show the choice of mass windows here whenever a file holds a spectrum."""
+        self.column.insertWidget(1, step)
+        self._windows = step
+        step.setVisible(panel.has_spectrum)
+        panel.available.connect(step.setVisible)
+        panel.available.connect(step.refresh)
+        panel.made.connect(step.refresh)
+        panel.made.connect(self._fold_windows)
+
+    def _fold_windows(self) -> None:
+        if self._windows is not None:
+            self._windows.unfold(False)
 
     @property
     def status(self) -> str:

@@ -20,7 +20,7 @@ from napari_liso.diffusion.experiment import EDGES, Experiment, Stage
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.tasks import Task
-from napari_liso.plugin.widgets.parts import MessageLine, Panel, enable, form
+from napari_liso.plugin.widgets.parts import MessageLine, Panel, enable, form, wide
 from napari_liso.units import from_um
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _spin(
     box.setSuffix(suffix)
     box.setToolTip(tooltip)
     box.setMinimumWidth(70)
-    return box
+    return wide(box)
 
 
 def _beside(*widgets: QWidget) -> QHBoxLayout:
@@ -95,7 +95,7 @@ class ExperimentForm(QWidget):
         self.temperature_unit = QComboBox()
         self.temperature_unit.addItems(["°C", "K"])
         self.temperature_unit.setToolTip("Unit of the temperature")
-        self.edge = QComboBox()
+        self.edge = wide(QComboBox())
         self.edge.addItems([f"{edge} edge" for edge in EDGES])
         self.edge.setToolTip("Edge of the map that touched the 6Li source")
         self.source = _spin(
@@ -167,7 +167,7 @@ class FitPanel(Panel):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.form = ExperimentForm()
-        self.section = QComboBox()
+        self.section = wide(QComboBox())
         self.explain = QLabel()
         self.explain.setWordWrap(True)
         for key, (title, _) in _SECTIONS.items():
@@ -178,7 +178,7 @@ class FitPanel(Panel):
             0.0, 0.0, 1000.0, 3, "Full width at half maximum of the ion beam's spot in µm; "
             "0 if it is well below a pixel", " µm"
         )  # fmt: skip
-        self.which = QComboBox()
+        self.which = wide(QComboBox())
         self.which.addItems(["all boundaries", "selected boundaries"])
         self.which.setToolTip(
             "all: every boundary has a k of its own. selected: the selected ones have, and all "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.compat import isalive
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_liso.plugin.context import Context
@@ -48,6 +49,7 @@ class Step(QFrame):
         layout.addWidget(panel)
         self.header.setChecked(not folded)
         self._on_toggled(not folded)
+        self.refresh()
 
     def _on_toggled(self, unfolded: bool) -> None:
         self.header.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
@@ -90,6 +92,10 @@ class Dock(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(340)
 
+    def sizeHint(self) -> QSize:
+        """Return the size of a new dock: narrow enough for a laptop's screen."""
+        return QSize(380, 700)
+
     def add_step(self, title: str, panel: Panel, folded: bool = False) -> Step:
         """Add a step at the end, numbered if there are several."""
         step = Step(title, panel, folded)
@@ -131,7 +137,7 @@ class AllSteps(Dock):
         self.boundaries = BoundariesPanel(context)
         self.fit = FitPanel(context)
         self.results = ResultsPanel(context)
-        self.data.column.addWidget(self.windows)
+        self.data.add_windows(Step("Mass windows", self.windows), self.windows)
         fitted = context.current_fit() is not None
         self.add_step("1  Data", self.data, folded=fitted)
         self.add_step("2  Isotope fraction", self.ratio, folded=fitted)
@@ -144,7 +150,12 @@ class AllSteps(Dock):
     def _on_fit(self) -> None:
         if self.context.current_fit() is not None:
             self._results.unfold()
-            self.ensureWidgetVisible(self._results, 0, 0)
+            QTimer.singleShot(0, self._scroll_to_results)  # once it has its place
+
+    def _scroll_to_results(self) -> None:
+        bar = self.verticalScrollBar()
+        if isalive(self) and bar is not None:
+            bar.setValue(self._results.y())
 
 
 class RatioDock(Dock):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
+    QWidget,
 )
 
 from napari_liso.plugin import layers as ly
@@ -38,6 +39,9 @@ _HEADERS = ("name", "from (u)", "to (u)", "counts")
 class MassWindowsPanel(Panel):
     """Spectrum with the windows shaded, their table, and a button that makes the images."""
 
+    available = Signal(bool)  # whether there is a spectrum
+    made = Signal()  # images were added
+
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.hint = QLabel()
@@ -59,6 +63,7 @@ class MassWindowsPanel(Panel):
         self._acquisition: Acquisition | None = None
         self._spectrum: tuple[NDArray[Any], NDArray[Any]] | None = None
         self._filling = False
+        self._made = False
         self.table.itemChanged.connect(self._on_edited)
         self.table.itemSelectionChanged.connect(self._draw)
         context.layers_changed.connect(self.refresh)
@@ -75,13 +80,14 @@ class MassWindowsPanel(Panel):
         self.table.verticalHeader().hide()
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setFixedHeight(5 * (self.fontMetrics().height() + 12))
-        row = QHBoxLayout()
+        self.peaks = QWidget()
+        row = QHBoxLayout(self.peaks)
+        row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(QLabel("Peaks"))
         row.addWidget(self.names, 1)
         row.addWidget(self.propose_button)
         self.column.addWidget(self.hint)
-        self.column.addLayout(row)
-        for widget in (self.plot, self.table, self.make_button, self.message):
+        for widget in (self.peaks, self.plot, self.table, self.make_button, self.message):
             self.column.addWidget(widget)
 
     # --- the acquisition ----------------------------------------------------------------------
@@ -89,7 +95,14 @@ class MassWindowsPanel(Panel):
     @property
     def status(self) -> str:
         """What is missing, or ``""``."""
-        return "" if self._acquisition is not None else "no spectrum"
+        if self._acquisition is None:
+            return "no spectrum"
+        return "" if self._made else "choose the peaks"
+
+    @property
+    def has_spectrum(self) -> bool:
+        """Whether an open file holds a spectrum."""
+        return self._acquisition is not None
 
     def refresh(self) -> None:
         """Take the spectrum of the acquisition opened last that has one."""
@@ -102,14 +115,15 @@ class MassWindowsPanel(Panel):
             return
         self._acquisition, self._spectrum = found, None
         there = found is not None
-        for part in (self.names, self.propose_button, self.plot, self.table, self.make_button):
+        for part in (self.plot, self.table, self.make_button):
             part.setVisible(there)
+        self.peaks.setVisible(there)
         self.hint.setText(
-            "This file holds whole spectra: choose the peaks to make images of."
+            "The file holds whole spectra: choose the peaks to make images of."
             if there
             else "No open file holds a spectrum. Open one of an event format, such as SIMS-H5."
         )
-        self.setVisible(there or self.parent() is None or self.isVisible())
+        self.available.emit(there)
         if found is not None:
             self._read_spectrum(found)
         self._refresh_buttons()
@@ -294,6 +308,8 @@ class MassWindowsPanel(Panel):
             layer.visible = False
         made = ", ".join(f"{name} {acquisition[name].sum():,}" for name in acquisition.channels)
         self.message.say(f"Images made (counts): {made}.")
+        self._made = True
+        self.made.emit()
 
 
 def _same(one: Acquisition, other: Acquisition) -> bool:

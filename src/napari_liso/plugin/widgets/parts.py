@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -17,7 +18,20 @@ from qtpy.QtWidgets import (
 
 from napari_liso.plugin.context import Context, LayerChoice
 
-__all__ = ["LayerBox", "MessageLine", "Panel", "form", "format_estimate", "scientific"]
+__all__ = [
+    "LayerBox",
+    "MessageLine",
+    "Panel",
+    "enable",
+    "form",
+    "format_estimate",
+    "interval",
+    "scientific",
+    "wide",
+]
+
+
+W = TypeVar("W", bound=QWidget)
 
 
 class LayerBox(QComboBox):
@@ -110,6 +124,12 @@ def form() -> QFormLayout:
     return layout
 
 
+def wide(widget: W) -> W:
+    """Let a widget take the width that there is."""
+    widget.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return widget
+
+
 def enable(button: QPushButton, missing: str, tooltip: str) -> None:
     """Enable a button, or disable it with the reason as its tooltip."""
     button.setEnabled(not missing)
@@ -119,32 +139,34 @@ def enable(button: QPushButton, missing: str, tooltip: str) -> None:
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def scientific(value: float, digits: int = 2, exponent: int | None = None) -> str:
-    """Write a number as ``1.4×10⁻⁸``; with `exponent` given, in that power of ten.
-
-    0 and infinity are written ``0`` and ``∞``.
-    """
+def scientific(value: float, digits: int = 2) -> str:
+    """Write a number as ``1.4×10⁻⁸``; 0 and infinity as ``0`` and ``∞``."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else ("–" if math.isnan(value) else "∞")
-    power = int(f"{value:.{digits - 1}e}".split("e")[1]) if exponent is None else exponent
-    mantissa = f"{value / 10**power:.{digits - 1}f}"
-    return f"{mantissa}×10{str(power).translate(_SUPERSCRIPT)}"
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa}{_power(int(power))}"
 
 
 def format_estimate(value: float, lower: float, upper: float, verdict: str) -> str:
-    """Write a value with its 95 % interval, or its bound."""
+    """Write a value with its 95 % interval, ``2.6 (2.4–2.9)×10⁻¹²``, or its bound."""
     if verdict == "lower_bound":
         return f"above {scientific(lower if lower > 0 else value)}"
     if verdict == "upper_bound":
         return f"below {scientific(upper if math.isfinite(upper) else value)}"
+    if lower > 0 and math.isfinite(upper):
+        power = math.floor(math.log10(value))
+        ends = (f"{end / 10.0**power:.2g}" for end in (lower, upper))
+        return f"{value / 10.0**power:.1f} ({'–'.join(ends)}){_power(power)}"
     return f"{scientific(value)} ({interval(lower, upper)})"
 
 
 def interval(lower: float, upper: float) -> str:
-    """Write an interval, in one power of ten where its ends are near."""
-    if lower > 0 and math.isfinite(upper):
-        low, high = math.floor(math.log10(lower)), math.floor(math.log10(upper))
-        if high - low <= 1:
-            text = f"{lower / 10**high:.1f}" if high == low else f"{lower / 10**high:.2f}"
-            return f"{text} to {scientific(upper, exponent=high)}"
-    return f"{scientific(lower)} to {scientific(upper)}"
+    """Write an interval, in one power of ten where its ends are near: ``2.3–5.4×10⁻⁸``."""
+    if lower > 0 and math.isfinite(upper) and upper / lower < 100:
+        power = math.floor(math.log10(upper))
+        return f"{lower / 10.0**power:.2g}–{upper / 10.0**power:.1f}{_power(power)}"
+    return f"{scientific(lower)} – {scientific(upper)}"
+
+
+def _power(exponent: int) -> str:
+    return f"×10{str(exponent).translate(_SUPERSCRIPT)}"

@@ -86,11 +86,15 @@ class ProfilePlot(ThemedCanvas):
         row = self._context.current_boundaries().table.loc[label]  # type: ignore[union-attr]
         axes.set_title(f"Boundary {label}: grain {row['grain_a']} | grain {row['grain_b']}")
         axes.set_xlabel("distance from the boundary (µm)")
-        axes.set_ylabel("isotope fraction")
+        axes.set_ylabel(f"{self._tracer()} fraction")
         axes.margins(x=0.03)
         legend = axes.legend(fontsize=8, frameon=False, labelcolor=self.ink)
         legend.set_in_layout(False)
         self.redraw()
+
+    def _tracer(self) -> str:
+        layer = self._context.tracer.current
+        return "isotope" if layer is None else ly.channel_of(layer)
 
     def _draw_model(self, distance: np.ndarray, model: np.ndarray) -> None:
         """Draw the model as one line in each grain: it jumps at the boundary."""

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QPushButton, QSpinBox
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.tasks import Task
-from napari_liso.plugin.widgets.parts import Panel, enable, form
+from napari_liso.plugin.widgets.parts import Panel, enable, form, wide
 
 if TYPE_CHECKING:
     from napari_liso.counting.fraction import FractionMap
@@ -29,14 +29,14 @@ class RatioPanel(Panel):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.bin = QSpinBox()
+        self.bin = wide(QSpinBox())
         self.bin.setRange(1, 256)
         self.bin.setSuffix(" px")
         self.bin.setToolTip(
             "Sum the counts of squares of this many pixels a side before the fraction is taken: "
             "coarser, but more certain. Fractions themselves are never averaged."
         )
-        self.confidence = QDoubleSpinBox()
+        self.confidence = wide(QDoubleSpinBox())
         self.confidence.setRange(50.0, 99.99)
         self.confidence.setDecimals(2)
         self.confidence.setValue(95.0)
@@ -112,7 +112,7 @@ class RatioPanel(Panel):
             self.context.viewer,
             ly.fraction_layer(
                 fraction,
-                ly.result_name(f"{self._name(tracer)} fraction", tracer.name),
+                ly.result_name(f"{ly.channel_of(tracer)} fraction", tracer.name),
                 ly.Placement.of_layer(tracer),
                 bin=factor,
                 sources=(tracer.name, self._request["other"]),
@@ -122,17 +122,12 @@ class RatioPanel(Panel):
         value, low, high = (float(a.item()) for a in (total.value, total.lower, total.upper))
         text = (
             f"'{layer.name}' is ready. Whole map: {value:.4f} "
-            f"({100 * confidence:g} %: {low:.4f} to {high:.4f}), "
+            f"({100 * confidence:g}\u00a0%: {low:.4f} to {high:.4f}), "
             f"{int(total.counts.item()):,} counts."
         )
         empty = float(np.mean(np.isnan(fraction.value)))
         self.message.say(text + (f" {empty:.1%} of the pixels are empty." if empty else ""))
         self.refresh()
-
-    @staticmethod
-    def _name(layer: Any) -> str:
-        channel = layer.metadata.get(ly.PROVENANCE, {}).get("channel")
-        return str(channel or layer.name.split(" [")[0])
 
 
 def _fractions(
@@ -141,8 +136,8 @@ def _fractions(
     """Return the fraction of every pixel and that of the whole map."""
     from napari_liso.counting.fraction import isotope_fraction
 
-    whole = (np.array([[n.sum()]]) for n in (a, b))
+    whole_a, whole_b = np.array([[a.sum()]]), np.array([[b.sum()]])
     return (
         isotope_fraction(a, b, bin=factor, confidence=confidence),
-        isotope_fraction(*whole, confidence=confidence),
+        isotope_fraction(whole_a, whole_b, confidence=confidence),
     )

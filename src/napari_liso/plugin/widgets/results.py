@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.widgets.boundary_table import BoundaryTable
-from napari_liso.plugin.widgets.parts import Panel, format_estimate
+from napari_liso.plugin.widgets.parts import Panel, form, format_estimate
 from napari_liso.plugin.widgets.profile_plot import ProfilePlot
 
 if TYPE_CHECKING:
@@ -24,6 +24,20 @@ _VERDICTS = {
     "unresolved": "that the data leave open",
 }
 
+_TOOLTIPS = {
+    "Boundaries": "What the data say about each boundary's permeability",
+    "D of the grains": "Tracer diffusivity inside the grains in m²/s, with its 95 % interval",
+    "Median k": "Median permeability of the boundaries in m/s, with its 95 % interval",
+    "Spread of ln k": (
+        "Standard deviation of the natural logarithm of k over the boundaries, with its 95 % "
+        "interval: 0.7 means that most lie within a factor of two of the median"
+    ),
+    "χ² / freedom": (
+        "Pearson chi-square per degree of freedom: near 1 where the model explains the counts; "
+        "above 1 the intervals are widened"
+    ),
+}
+
 
 def _estimate(estimate: Estimate, unit: str) -> str:
     text = format_estimate(estimate.value, estimate.lower, estimate.upper, estimate.verdict)
@@ -31,21 +45,20 @@ def _estimate(estimate: Estimate, unit: str) -> str:
     return f"{text} {unit}{note}"
 
 
-def summary(fit: DiffusionFit) -> str:
-    """Return the fit in a few lines of plain words."""
+def summary(fit: DiffusionFit) -> dict[str, str]:
+    """Return the fit in a few lines of plain words: what, and its value with unit."""
     counts = fit.table["verdict"].value_counts()
     verdicts = ", ".join(
         f"{counts[key]} {words}" for key, words in _VERDICTS.items() if counts.get(key, 0)
     )
     spread = fit.population.spread
-    lines = [
-        f"{len(fit.table)} boundaries: {verdicts}.",
-        f"Grain diffusivity D: {_estimate(fit.diffusivity, 'm²/s')}",
-        f"Median permeability k: {_estimate(fit.population.centre, 'm/s')}",
-        f"Spread of ln k: {spread.value:.2f} ({spread.lower:.2f} to {spread.upper:.2f})",
-        f"χ² per degree of freedom: {fit.dispersion:.2f}",
-    ]
-    return "\n".join(lines)
+    return {
+        "Boundaries": f"{len(fit.table)}: {verdicts}",
+        "D of the grains": _estimate(fit.diffusivity, "m²/s"),
+        "Median k": _estimate(fit.population.centre, "m/s"),
+        "Spread of ln k": f"{spread.value:.2f} ({spread.lower:.2f}–{spread.upper:.2f})",
+        "χ² / freedom": f"{fit.dispersion:.2f}",
+    }
 
 
 class ResultsPanel(Panel):
@@ -53,15 +66,26 @@ class ResultsPanel(Panel):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.summary = QLabel()
-        self.summary.setWordWrap(True)
-        self.summary.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.summary.setToolTip("Values with their 95 % intervals")
+        self.hint = QLabel("No fit yet. It needs counts, boundaries and the experiment.")
+        self.hint.setWordWrap(True)
+        self.lines: dict[str, QLabel] = {}
+        self.summary = QWidget()
+        rows = form()
+        for title, tooltip in _TOOLTIPS.items():
+            value = QLabel()
+            value.setWordWrap(True)
+            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            value.setToolTip(tooltip)
+            value.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+            rows.addRow(title, value)
+            self.lines[title] = value
+        self.summary.setLayout(rows)
         self.warnings = QLabel()
         self.warnings.setWordWrap(True)
         self.warnings.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.table = BoundaryTable(context, ("id", "k", "interval", "verdict"))
         self.plot = ProfilePlot(context)
+        self.column.addWidget(self.hint)
         self.column.addWidget(self.summary)
         self.column.addWidget(self.warnings)
         self.column.addWidget(self.table)
@@ -81,8 +105,10 @@ class ResultsPanel(Panel):
         self.table.setVisible(fit is not None)
         self.plot.setVisible(found)
         self.warnings.setVisible(fit is not None and bool(fit.warnings))
+        self.summary.setVisible(fit is not None)
+        self.hint.setVisible(fit is None)
         if fit is None:
-            self.summary.setText("No fit yet. It needs counts, boundaries and the experiment.")
             return
-        self.summary.setText(summary(fit))
+        for title, value in summary(fit).items():
+            self.lines[title].setText(value)
         self.warnings.setText("\n".join(f"⚠ {text}" for text in fit.warnings))
