@@ -2,8 +2,8 @@
 
 Every pixel of a grain is a finite volume. Between two pixels of a grain the
 conductance is D * face / h; across a boundary it is (face / A) * kappa with
-kappa = 1 / (1/k + rho / D), where A = |n_y| + |n_x| of the local boundary
-normal turns the length of the pixel staircase into that of the boundary, and
+kappa = 1 / (1/k + rho / D), where A (`Faces.staircase`, |n_y| + |n_x| of the local
+normal) turns the length of the pixel staircase into that of the boundary, and
 rho = h / A is the way through the grains between the two pixel centres. The
 source acts on the outer face of the pixels at the source edge.
 
@@ -26,7 +26,7 @@ from scipy.sparse.linalg import splu
 from napari_liso.diffusion.experiment import Experiment, Stage
 from napari_liso.microstructure.boundaries import Boundaries
 
-__all__ = ["Polycrystal", "build_polycrystal", "solve"]
+__all__ = ["Polycrystal", "build_polycrystal", "present_boundaries", "solve"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -145,14 +145,20 @@ def _laplacian(pairs: IntArray, weight: FloatArray, size: int) -> sparse.csc_mat
     return sparse.csc_matrix((data, (rows, cols)), shape=(size, size))
 
 
+def present_boundaries(boundaries: Boundaries) -> IntArray:
+    """Ids of the boundaries that are there (state not "removed"), increasing."""
+    table = boundaries.table
+    return np.sort(table.index[table["state"] != "removed"].to_numpy(dtype=np.int64))
+
+
 def build_polycrystal(boundaries: Boundaries, experiment: Experiment) -> Polycrystal:
     """Collect the geometry of a map and its source.
 
     Parameters
     ----------
     boundaries
-        Grains and their boundaries; row i of its table is boundary i here.
-        Boundaries in the state "removed" must not have faces.
+        Grains and their boundaries; number i here is entry i of
+        `present_boundaries`.
     experiment
         Only its source (edge or mask) and surface exchange are used.
 
@@ -169,16 +175,16 @@ def build_polycrystal(boundaries: Boundaries, experiment: Experiment) -> Polycry
     inner, inner_weight = _inner_faces(grains, unknown, height, width)
 
     faces = boundaries.faces
-    rows = {int(b): i for i, b in enumerate(boundaries.table.index)}
-    face_row = np.array([rows[int(b)] for b in faces.boundary], dtype=np.int64)
+    ids = present_boundaries(boundaries)
+    face_row = np.searchsorted(ids, faces.boundary)
     flat = unknown.ravel()
-    stretch = np.abs(faces.normal_y) + np.abs(faces.normal_x)
+    stretch = faces.staircase
     length = np.where(faces.axis == 0, width, height)
     distance = np.where(faces.axis == 0, height, width)
     weight = length / stretch
-    total = np.bincount(face_row, weight, minlength=len(rows))
-    way = np.bincount(face_row, weight * distance / stretch, minlength=len(rows))
-    rho = np.divide(way, total, out=np.full(len(rows), min(height, width)), where=total > 0)
+    total = np.bincount(face_row, weight, minlength=ids.size)
+    way = np.bincount(face_row, weight * distance / stretch, minlength=ids.size)
+    rho = np.divide(way, total, out=np.full(ids.size, min(height, width)), where=total > 0)
 
     source, source_weight, source_half = _source_faces(grains, unknown, experiment, height, width)
     exchange = experiment.surface_exchange

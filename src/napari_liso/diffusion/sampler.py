@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float64]
 LogDensity = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 _TARGET = 0.8
+#: Whitened coordinates and slopes beyond these belong to lost trajectories.
+_LOST, _STEEPEST = 1e3, 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +85,11 @@ def sample(
     dimension = centre.size
 
     def whitened(z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        level, slope = log_density(centre[:, None] + root @ z)
-        return np.where(np.isfinite(level), level, -np.inf), root.T @ np.nan_to_num(slope)
+        # A trajectory that flies off overflows; it is rejected below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            level, slope = log_density(centre[:, None] + root @ np.clip(z, -_LOST, _LOST))
+            pull = root.T @ np.clip(np.nan_to_num(slope), -_STEEPEST, _STEEPEST)
+        return np.where(np.isfinite(level), level, -np.inf), pull
 
     step = 0.7 * dimension**-0.25
     z = 0.5 * rng.standard_normal((dimension, chains))
@@ -104,8 +109,7 @@ def sample(
             position = position + size * momentum
             new_level, pull = whitened(position)
             momentum = momentum + 0.5 * size * pull
-        with np.errstate(invalid="ignore"):
-            change = new_level - 0.5 * (momentum**2).sum(axis=0) - energy
+        change = new_level - 0.5 * (momentum**2).sum(axis=0) - energy
         probability = np.exp(np.minimum(np.nan_to_num(change, nan=-np.inf), 0.0))
         take = rng.random(chains) < probability
         z = np.where(take, position, z)

@@ -31,7 +31,8 @@ __all__ = ["Surrogate", "build_surrogate"]
 FloatArray = NDArray[np.float64]
 
 _PROBES = np.exp(np.array([-2.0, -1.0, 1.0, 2.0]))
-_MOST_SATURATED = 1e3
+_LEAST_SATURATED, _MOST_SATURATED = 1e-3, 1e3
+_FAR = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,18 +71,14 @@ class Surrogate:
             Derivative by ln k and ln D.
         """
         shape = (-1,) + (1,) * (theta.ndim - 1)
-        shift = theta - self.centre.reshape(shape)
+        # Beyond e^60 both variables sit at their limits; the clip keeps numbers finite.
+        inverse = np.exp(np.clip(self.centre.reshape(shape) - theta, -_FAR, _FAR))
         a = self.saturation.reshape(shape)
-        with np.errstate(over="ignore"):
-            inverse = np.exp(-shift)
-        value, slope = np.empty_like(inverse), np.empty_like(inverse)
-        # Written with 1/q, so that q = infinity is a number; q = 0 is the other limit.
         below = inverse[:-1]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            value[:-1] = np.where(np.isinf(below), -(1 + a), (1 + a) * (1 - below) / (below + a))
-            slope[:-1] = np.where(
-                np.isinf(below), 0.0, (1 + a) ** 2 / (below + a) * (below / (below + a))
-            )
+        value, slope = np.empty_like(inverse), np.empty_like(inverse)
+        # In terms of 1/q, which has its limits at finite numbers: q = infinity is 0.
+        value[:-1] = (1 + a) * (1 - below) / (below + a)
+        slope[:-1] = (1 + a) ** 2 / (below + a) * (below / (below + a))
         value[-1], slope[-1] = 1 - inverse[-1], inverse[-1]
         return value, slope
 
@@ -103,7 +100,7 @@ def build_surrogate(optimum: Optimum) -> Surrogate:
     """Expand the likelihood at an optimum (or any other linearised point)."""
     problem = optimum.problem
     metric = block_product(problem.model, optimum.blocks, optimum.jacobian)
-    saturation = np.zeros(problem.groups)
+    saturation = np.full(problem.groups, _LEAST_SATURATED)
     for group in range(problem.groups):
         states = _line(optimum, group)
         change = states - optimum.run.final[:, None]
@@ -116,7 +113,7 @@ def build_surrogate(optimum: Optimum) -> Surrogate:
         right = _PROBES - 1 - answer
         weight = 1.0 / (1.0 + _PROBES**2)
         a = (weight * left) @ right / max((weight * left) @ left, 1e-300)
-        saturation[group] = np.clip(a, 0.0, _MOST_SATURATED)
+        saturation[group] = np.clip(a, _LEAST_SATURATED, _MOST_SATURATED)
     return Surrogate(
         centre=optimum.theta,
         saturation=saturation,

@@ -1,0 +1,353 @@
+"""Fit the permeability of every boundary of a map, and the diffusivity of its grains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from napari_liso.diffusion import intervals
+from napari_liso.diffusion.data import FitInput, check_input
+from napari_liso.diffusion.experiment import Experiment
+from napari_liso.diffusion.likelihood import BinomialData
+from napari_liso.diffusion.optimise import Optimum, Problem, Scale, maximise, start_values
+from napari_liso.diffusion.polycrystal import Polycrystal, build_polycrystal, solve
+from napari_liso.diffusion.posterior import Posterior, find_posterior
+from napari_liso.diffusion.propagate import evolve
+from napari_liso.diffusion.reduced import MAX_LEVEL, ReducedModel, build_reduced
+from napari_liso.diffusion.results import TABLE_COLUMNS, DiffusionFit, Estimate, Population
+from napari_liso.diffusion.section import correct_section
+from napari_liso.microstructure.boundaries import Boundaries
+
+__all__ = ["fit_diffusion"]
+
+FloatArray = NDArray[np.float64]
+Section = Literal["bulk", "columnar"]
+Progress = Callable[[float, str], None]
+
+#: Largest rms error of the fraction that the reduced model may make, and the largest
+#: error in terms of the counts: chi2 of the difference, a parameter.
+_TOLERANCE = 1e-3
+_CHI2_TOLERANCE = 0.25
+#: Pearson chi2 per degree of freedom beyond which the model does not describe the counts.
+_POOR = 1.2
+
+
+def fit_diffusion(
+    n6: ArrayLike,
+    n7: ArrayLike,
+    grains: ArrayLike | Boundaries,
+    *,
+    pixel_size: float | tuple[float, float] | None = None,
+    experiment: Experiment,
+    boundaries: Sequence[int] | None = None,
+    section: Section = "bulk",
+    psf_fwhm: float = 0.0,
+    exclude: float | None = None,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> DiffusionFit:
+    """Fit the permeability of every boundary to the counts of a map.
+
+    In grain g the fraction c obeys dc/dt = D laplacian(c); across a boundary the
+    flux is k (c_a - c_b). N6 of a pixel is binomial in N6 + N7 with the model's
+    fraction. The permeabilities come from a log-normal population that is fitted
+    with them; all intervals are 95 %.
+
+    Parameters
+    ----------
+    n6, n7
+        Counts of 6Li and 7Li, (y, x), integers.
+    grains
+        Labels (y, x), 0 = not a grain, or the result of `find_boundaries` with
+        the states of its boundaries ("exclude": still a barrier, with the shared
+        k, but the pixels nearest to it are not data).
+    pixel_size
+        m, or (y, x) in m. May be left out where `grains` is a `Boundaries`.
+    experiment
+        Stages, source and background.
+    boundaries
+        None: every boundary has a k of its own. Ids: these have, the others
+        share one k.
+    section
+        ``"bulk"``: the map is a section through a 3-D polycrystal such as a
+        pellet, whose hidden grains exchange lithium with the visible ones.
+        ``"columnar"``: the grains go straight through (columnar films, thin
+        films, bicrystals) and the 2-D model is exact.
+    psf_fwhm
+        Full width at half maximum of the beam's blur, m.
+    exclude
+        Distance from a boundary within which pixels are not data, m. None: one
+        pixel plus `psf_fwhm`.
+    progress
+        Called as progress(done from 0 to 1, what is being done). What it raises
+        ends the fit.
+    seed
+        Of the posterior draws: the same seed gives the same numbers.
+
+    Returns
+    -------
+    DiffusionFit
+        See there. `fraction`, `residual`, `step` and `biot` belong to the most
+        probable parameters; the table's permeabilities are posterior medians.
+
+    Raises
+    ------
+    ValueError
+        If the input does not allow a fit; the message says what to change.
+    """
+    report = _Reporter(progress)
+    report(0.0, "Finding boundaries")
+    given = check_input(
+        n6, n7, grains, pixel_size, experiment, boundaries, section, psf_fwhm, exclude
+    )
+    crystal = build_polycrystal(given.boundaries, experiment)
+    report(0.05, "Building the model")
+    problem, theta, warnings = _start(given, crystal, experiment, report)
+    report(0.4, "Drawing the posterior")
+    posterior = find_posterior(problem, theta, seed, report.tick)
+    if posterior.r_hat > 1.3:
+        warnings.append(
+            f"The posterior was drawn incompletely (R-hat {posterior.r_hat:.2f}): "
+            "intervals may be off by a tenth of their width."
+        )
+    report(0.75, "Finding intervals")
+    estimates, information = intervals.boundary_estimates(posterior, report.tick)
+    diffusivity = intervals.diffusivity_estimate(posterior)
+    population = Population(
+        intervals.centre_estimate(posterior), intervals.spread_estimate(posterior)
+    )
+    if section == "bulk":
+        corrected = correct_section(
+            posterior.ln_k.mean(axis=1), information, posterior.centre, posterior.spread
+        )
+        population, estimates = corrected.population, corrected.estimates
+        information = corrected.information
+    report(0.97, "Writing the result")
+    result = _result(
+        given, problem.model, posterior, estimates, information, diffusivity, population
+    )
+    warnings += _warnings(given, result.dispersion, diffusivity, section)
+    report(1.0, "Done")
+    return replace(
+        result,
+        section=section,
+        warnings=warnings,
+        provenance=_provenance(given, experiment, section, problem, posterior, seed),
+    )
+
+
+class _Reporter:
+    """Progress of a fit: phases by hand, and small ticks within them."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._done = 0.0
+        self._message = ""
+
+    def __call__(self, done: float, message: str) -> None:
+        self._done, self._message = max(done, self._done), message
+        if self._progress is not None:
+            self._progress(self._done, message)
+
+    def tick(self) -> None:
+        """Creep forward, and let the caller cancel."""
+        self(self._done + 0.0003 * (0.97 - self._done), self._message)
+
+
+def _start(
+    given: FitInput, crystal: Polycrystal, experiment: Experiment, report: _Reporter
+) -> tuple[Problem, FloatArray, list[str]]:
+    """Maximum on a basis that is good enough: (problem with that basis, parameters, warnings)."""
+    grain_size = float(np.sqrt(crystal.size * crystal.area / crystal.cells))
+    scale = Scale(grain_size, experiment.duration)
+    model = build_reduced(crystal, 0)
+    problem = Problem(
+        model=model,
+        data=_data(given, model, experiment),
+        experiment=experiment,
+        group=given.group,
+        scale=scale,
+        sigma=0.6 if given.group.max() > 0 else np.inf,
+    )
+    report(0.1, "Looking for start values")
+    theta = start_values(problem, report.tick)
+    report(0.2, "Fitting")
+    optimum = maximise(problem, theta, report.tick)
+    warnings: list[str] = []
+    for level in range(1, MAX_LEVEL + 1):
+        report(0.2 + 0.05 * level, "Checking the model")
+        finer = build_reduced(crystal, level, np.exp(optimum.theta[-1]) * experiment.duration)
+        rms, chi2 = _difference(optimum, finer)
+        if rms < _TOLERANCE and chi2 < _CHI2_TOLERANCE * optimum.theta.size:
+            break
+        problem = replace(problem, model=finer, data=_data(given, finer, experiment))
+        optimum = maximise(problem, optimum.theta, report.tick)
+        if level == MAX_LEVEL and rms > _TOLERANCE:
+            warnings.append(
+                f"The fronts are steeper than the model resolves: its fraction may be off by {rms:.1g}."
+            )
+    dispersion = problem.data.pearson(
+        problem.data.fraction(problem.model, optimum.run.final), optimum.theta.size
+    )
+    problem = replace(problem, temper=1.0 / max(dispersion, 1.0))
+    return problem, optimum.theta, warnings
+
+
+def _data(given: FitInput, model: ReducedModel, experiment: Experiment) -> BinomialData:
+    return BinomialData.from_images(
+        model, given.n6, given.n7, given.used, experiment.source_fraction
+    )
+
+
+def _difference(optimum: Optimum, finer: ReducedModel) -> tuple[float, float]:
+    """Rms difference of the fraction between two bases over the data, and its chi2."""
+    problem = optimum.problem
+    run = evolve(
+        finer,
+        problem.experiment.stages,
+        optimum.run.permeability,
+        optimum.run.diffusivity,
+        problem.departure,
+    )
+    coarse = problem.data.fraction(problem.model, optimum.run.final)
+    change = finer.field(run.final) - (coarse - problem.data.source_fraction)
+    total = problem.data.total
+    c = np.clip(coarse, 1e-3, 1 - 1e-3)
+    chi2 = float((total * change**2 / (c * (1 - c))).sum())
+    return float(np.sqrt((change**2)[total > 0].mean())), chi2
+
+
+def _result(
+    given: FitInput,
+    model: ReducedModel,
+    posterior: Posterior,
+    estimates: list[Estimate],
+    information: FloatArray,
+    diffusivity: Estimate,
+    population: Population,
+) -> DiffusionFit:
+    optimum = posterior.optimum
+    problem, crystal = optimum.problem, model.crystal
+    values = problem.data.fraction(model, optimum.run.final)
+    fraction = crystal.to_image(values)
+    total = (given.n6 + given.n7).astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sigma = np.sqrt(total * fraction * (1 - fraction))
+        residual = np.where(total > 0, (given.n6 - total * fraction) / sigma, np.nan)
+    experiment = problem.experiment
+    permeability, best_d = optimum.run.permeability, optimum.run.diffusivity
+
+    def full_fraction() -> FloatArray:
+        return crystal.to_image(
+            solve(
+                crystal,
+                experiment.stages,
+                permeability,
+                best_d,
+                experiment.background_fraction,
+                experiment.source_fraction,
+            )
+        )
+
+    return DiffusionFit(
+        table=_table(given, crystal, values, estimates, information, best_d),
+        diffusivity=diffusivity,
+        population=population,
+        fraction=fraction,
+        residual=residual,
+        used=given.used,
+        dispersion=problem.data.pearson(values, optimum.theta.size),
+        section="columnar",
+        warnings=[],
+        provenance={},
+        full_fraction=full_fraction,
+    )
+
+
+def _table(
+    given: FitInput,
+    crystal: Polycrystal,
+    values: FloatArray,
+    estimates: list[Estimate],
+    information: FloatArray,
+    diffusivity: float,
+) -> pd.DataFrame:
+    """One row a boundary; see `TABLE_COLUMNS`."""
+    rows = given.boundaries.table.loc[given.ids, ["grain_a", "grain_b"]]
+    cell = crystal.cell_of_unknown()
+    first, second = crystal.contact[:, 0], crystal.contact[:, 1]
+    in_a = crystal.cell_grain[cell[first]] == rows["grain_a"].to_numpy()[crystal.contact_boundary]
+    jump = np.where(in_a, 1.0, -1.0) * (values[first] - values[second])
+    weight = np.bincount(crystal.contact_boundary, crystal.contact_weight)
+    step = np.bincount(crystal.contact_boundary, jump * crystal.contact_weight) / weight
+    mine = [estimates[g] for g in given.group]
+    k = np.array([e.value for e in mine])
+    grain = np.bincount(crystal.cell_grain, np.diff(crystal.cell_start) * crystal.area)
+    size = np.sqrt(grain[rows.to_numpy(dtype=np.int64)]).mean(axis=1)
+    table = rows.assign(
+        permeability=k,
+        permeability_lower=[e.lower for e in mine],
+        permeability_upper=[e.upper for e in mine],
+        verdict=[e.verdict for e in mine],
+        information=information[given.group],
+        step=step,
+        biot=k * size / diffusivity,
+        resistance=1.0 / k,
+    )
+    return table[list(TABLE_COLUMNS)]
+
+
+def _warnings(
+    given: FitInput, dispersion: float, diffusivity: Estimate, section: Section
+) -> list[str]:
+    notes = list(given.notes)
+    if section == "bulk":
+        notes.append(
+            "A section shows about half of each grain's boundaries. The population is corrected "
+            "for that; a single boundary keeps little more than the population's value. "
+            "Choose 'columnar' only where grains go straight through."
+        )
+        notes.append(
+            "The diffusivity is that of the 2-D model; exchange with hidden grains can bias it."
+        )
+    if dispersion > _POOR:
+        notes.append(
+            f"The counts scatter more than the model allows (chi2/dof {dispersion:.2f}): "
+            "look at the residual. Intervals are widened accordingly."
+        )
+    if diffusivity.verdict == "lower_bound":
+        notes.append(
+            "The grains are flat within the noise: the diffusivity is a lower bound."
+        )
+    return notes
+
+
+def _provenance(
+    given: FitInput,
+    experiment: Experiment,
+    section: Section,
+    problem: Problem,
+    posterior: Posterior,
+    seed: int,
+) -> dict[str, Any]:
+    return {
+        "napari_liso": version("napari-liso"),
+        "experiment": experiment.describe(),
+        "section": section,
+        "psf_fwhm_m": given.psf_fwhm,
+        "exclude_m": given.exclude,
+        "pixel_size_m": list(given.boundaries.pixel_size),
+        "pixels_used": int(given.used.sum()),
+        "boundaries_of_their_own": int(given.group.max()) + 1 - int(given.shares),
+        "basis_level": problem.model.level,
+        "modes": problem.model.modes,
+        "likelihood_exponent": problem.temper,
+        "r_hat": posterior.r_hat,
+        "seed": seed,
+    }
