@@ -26,7 +26,7 @@ _PUBLIC = {
     "fit_diffusion": "diffusion.fit",
     "effective_diffusivity": "diffusion.conductivity",
     "boundary_resistance": "diffusion.conductivity",
-    "simulate": "simulate",
+    "simulate": "simulation",
 }
 
 __all__ = sorted([*_PUBLIC, "__version__"])

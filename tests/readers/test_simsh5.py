@@ -136,7 +136,7 @@ def test_counts_frames_and_orientation(
     tmp_path: Path, cubes: dict[int, np.ndarray], storage: dict[str, object]
 ) -> None:
     if storage:
-        cubes = {b: c for b, c in cubes.items()} | {12_000_000 + i: cubes[11_000_000] for i in range(9)}
+        cubes = cubes | {12_000_000 + i: cubes[11_000_000] for i in range(9)}
     path = write_archive(tmp_path / "a.h5", cubes, **storage)
     acq = liso.read(
         path,
@@ -217,7 +217,9 @@ def test_last_valid_appended_calibration_is_used(
     tmp_path: Path, cubes: dict[int, np.ndarray]
 ) -> None:
     blocks = [block(0.401, -1.51), block(0.402, -1.52), block(0.403, -1.53, "FALSE")]
-    used = liso.read(write_archive(tmp_path / "a.h5", cubes, blocks=blocks)).metadata["calibration"]
+    used = liso.read(write_archive(tmp_path / "a.h5", cubes, blocks=blocks)).metadata[
+        "calibration"
+    ]
     assert (used["slope"], used["offset"]) == (0.402, -1.52)
 
 
@@ -309,7 +311,10 @@ def edited(path: Path, change: str) -> Path:
             "f['data/mass_csr/count'] = h5py.ExternalLink('/etc/hostname', 'x')",
             "ExternalLink",
         ),
-        ("f['d2'] = h5py.SoftLink('/data'); f.move('data', 'x'); f.move('d2', 'data')", "SoftLink"),
+        (
+            "f['d2'] = h5py.SoftLink('/data'); f.move('data', 'x'); f.move('d2', 'data')",
+            "SoftLink",
+        ),
         (
             "del f['data/mass_csr/count'];"
             "f['data/mass_csr'].create_dataset('count', (5,), 'u1', external='/etc/hostname')",
@@ -389,5 +394,3 @@ def test_flipped_bytes_never_change_counts_unnoticed(real: Path, tmp_path: Path)
             assert acq.pixel_size == pytest.approx((80e-6 / 256, 80e-6 / 256))
         path.unlink()
     assert refused > 10
-
-

@@ -54,9 +54,7 @@ def test_ome_slices_and_times_are_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", ["um", "micron", "\\u00B5m"])
-def test_imagej_hyperstack_labels_and_unit(
-    tmp_path: Path, counts: np.ndarray, unit: str
-) -> None:
+def test_imagej_hyperstack_labels_and_unit(tmp_path: Path, counts: np.ndarray, unit: str) -> None:
     path = tmp_path / "a.tif"
     labels = [f"c:{c + 1}/2 t:{t + 1}/3 - {('6Li', '7Li')[c]}" for t in range(3) for c in range(2)]
     tifffile.imwrite(

@@ -159,8 +159,8 @@ def isotope_fraction(
     lower, upper = _clopper_pearson(light.counts, counts, confidence)
     if pulse_array is not None:
         lower, upper = _after_dead_time(lower, upper, light, heavy)
-    share = np.divide(light.ions, light.ions + heavy.ions, out=np.full(counts.shape, np.nan),
-                      where=counts > 0)  # fmt: skip
+    with np.errstate(invalid="ignore"):
+        share = light.ions / (light.ions + heavy.ions)
     expected = [_checked_background(b, name, usable.shape) for b, name in
                 zip(background, ("n6", "n7"), strict=True)]  # fmt: skip
     if any(np.any(b) for b in expected):
@@ -168,11 +168,12 @@ def isotope_fraction(
         share, lower, upper = _after_background(
             (share, lower, upper), light, heavy, known, float(ndtri(0.5 + confidence / 2))
         )
-    value, lower, upper = (
-        np.where(enough, _after_factors(part, hydride_ratio, fractionation), np.nan)
-        for part in (share, lower, upper)
-    )
-    return FractionMap(value, lower, upper, counts)
+    parts = [share, lower, upper]
+    if hydride_ratio != 0 or fractionation != 1:
+        parts = [_after_factors(part, hydride_ratio, fractionation) for part in parts]
+    for part in parts:
+        part[~enough] = np.nan
+    return FractionMap(parts[0], parts[1], parts[2], counts)
 
 
 def _checked_counts(counts: ArrayLike, name: str) -> Counts:
@@ -184,12 +185,12 @@ def _checked_counts(counts: ArrayLike, name: str) -> Counts:
         raise ValueError(f"{name} must be (y, x) or (frame, y, x), got shape {array.shape}")
     if array.size == 0:
         raise ValueError(f"{name} is empty: shape {array.shape}")
-    if array.dtype.kind == "f":
-        if not np.all(np.isfinite(array)) or np.any(array != np.rint(array)):
-            raise ValueError(
-                f"{name} holds values that are no whole numbers: corrected or scaled intensities "
-                "have no counting statistics; use the counts themselves"
-            )
+    # NaN equals nothing, an infinity is beyond any count.
+    if array.dtype.kind == "f" and not np.all((array == np.rint(array)) & (array < 2**53)):
+        raise ValueError(
+            f"{name} holds values that are no whole numbers: corrected or scaled intensities "
+            "have no counting statistics; use the counts themselves"
+        )
     if array.dtype.kind != "u" and array.min() < 0:
         raise ValueError(f"{name} holds negative counts ({array.min()})")
     array = array.astype(np.int64, copy=False)
@@ -239,8 +240,8 @@ def _usable(
             f"pulses has shape {array.shape}, which does not fit counts of (frame, y, x) "
             f"{first.shape}"
         ) from None
-    saturated = np.maximum(first, second) > MAX_COUNTS_PER_PULSE * array
-    return ~saturated.any(axis=0), array
+    below = np.maximum(first, second) <= MAX_COUNTS_PER_PULSE * array
+    return np.all(below, axis=0), array
 
 
 def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
@@ -252,7 +253,10 @@ def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
 
 
 def _pool(counts: Counts, pulses: Floats | None, usable: NDArray[np.bool_], bin: int) -> _Pooled:
-    total = _bin_sum(np.where(usable, counts.sum(axis=0), 0), bin)
+    total = counts.sum(axis=0) if len(counts) > 1 else counts[0]
+    if not usable.all():
+        total = np.where(usable, total, 0)
+    total = _bin_sum(total, bin)
     if pulses is None:
         ions = total.astype(np.float64)
         return _Pooled(total, ions, ions)

@@ -18,6 +18,8 @@ __all__ = ["ChannelEvents", "EventCounts", "as_counts", "merge_events"]
 #: Cubes up to this many bytes are handed out as plain arrays.
 _PLAIN_BYTES = 2**28
 
+Integers = NDArray[np.integer[Any]]
+
 
 @dataclass(frozen=True, eq=False)
 class ChannelEvents:
@@ -31,11 +33,11 @@ class ChannelEvents:
         Counts in each, at least 1.
     """
 
-    voxel: NDArray[np.integer[Any]]
-    count: NDArray[np.integer[Any]]
+    voxel: Integers
+    count: Integers
 
 
-def merge_events(voxel: NDArray[np.integer[Any]], count: NDArray[np.integer[Any]]) -> ChannelEvents:
+def merge_events(voxel: Integers, count: Integers) -> ChannelEvents:
     """Sort events by voxel and add up those that share one."""
     order = np.argsort(voxel, kind="stable")
     voxel, count = voxel[order], count[order].astype(np.int64)
@@ -141,5 +143,3 @@ def _full_key(key: Any) -> list[int | slice]:
 def as_counts(counts: EventCounts) -> EventCounts | NDArray[Any]:
     """Return a plain array where that is small, the events where it is not."""
     return np.asarray(counts) if counts.nbytes <= _PLAIN_BYTES else counts
-
-

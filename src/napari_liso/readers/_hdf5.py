@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,9 @@ _DAMAGE = (
 @contextmanager
 def open_file(path: str | PathLike[str]) -> Iterator[h5py.File]:
     """Open for reading; whatever goes wrong inside becomes a `FormatError`."""
-    try:
+    # Only files with special compression need it: see `dataset`.
+    with suppress(ImportError):
         importlib.import_module("hdf5plugin")
-    except ImportError:
-        pass  # only files with special compression need it: see `dataset`
     try:
         # Chunks larger than the cache are inflated again for every slice.
         with h5py.File(path, "r", rdcc_nbytes=2**26) as file:

@@ -80,7 +80,9 @@ def read_sidecar(path: Path) -> Sidecar:
 
 def _text(path: Path) -> str:
     if path.stat().st_size > _MAX_SIDECAR:
-        raise FormatError(path, f"is larger than the {_MAX_SIDECAR} bytes a list of peaks may have")
+        raise FormatError(
+            path, f"is larger than the {_MAX_SIDECAR} bytes a list of peaks may have"
+        )
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -124,7 +126,7 @@ def _from_csv(path: Path) -> Sidecar | None:
         return None
     mass_columns = [header.index(name) for name in _MASS_COLUMNS if name in header]
     if any(len(row) < len(header) for row in rows[1:]) or len(rows) < 2:
-        raise FormatError(path, "every row must have as many cells as the header, and one is needed")
+        raise FormatError(path, "needs a row for each peak, with as many cells as the header")
     names = [row[columns[0]] for row in rows[1:]]
     masses = [row[mass_columns[0]].strip() or None for row in rows[1:]] if mass_columns else None
     return Sidecar(
@@ -184,13 +186,17 @@ def names_in_file(file: tifffile.TiffFile) -> tuple[str, tuple[str, ...]] | None
 
     Names that are empty or not unique name nothing and are passed over.
     """
+    # The description of a single page is more often a remark than a name.
+    described = file.pages if len(file.pages) > 1 else ()
     for source, names in (
         ("OME channel names", _ome_names(file)),
         ("ImageJ labels", _imagej_names(file)),
         ("metadata", _shaped_names(file)),
         ("page names", [_tag(page, "PageName") for page in file.pages]),
-        # The description of a single page is more often a remark than a name.
-        ("page descriptions", [_tag(p, "ImageDescription") for p in file.pages if len(file.pages) > 1]),
+        (
+            "page descriptions",
+            [_tag(page, "ImageDescription") for page in described],
+        ),
     ):
         cleaned = tuple(_clean(name) for name in names)
         if cleaned and all(cleaned) and len(set(cleaned)) == len(cleaned):

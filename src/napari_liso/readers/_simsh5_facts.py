@@ -148,7 +148,7 @@ def read_facts(file: h5py.File) -> Facts:
     polarity = _hdf5.attribute(file, "polarity")
     metadata = {
         **header.facts(),
-        "polarity": _POLARITIES.get(str(polarity), None),
+        "polarity": _POLARITIES.get(str(polarity)),
         "acquisition_mode": geometry.mode,
         "frames": geometry.shape[0],
         "frames_in_header": header.text("NoFrames"),

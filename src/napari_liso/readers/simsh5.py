@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ NAME = "SIMS-H5"
 _IDENTITY = b"tof-sims-sparse-hdf5"
 #: Where the root attributes are: at the file's very beginning as written by PHI.
 _IDENTITY_WITHIN = 2**22
+
+_NO_PULSES = (
+    "The file does not say how many primary-ion pulses each pixel got, so dead time cannot be "
+    "corrected until that number is given."
+)
 
 _MAX_BINS = 2**27
 _MAX_EVENTS = 2**33
@@ -85,8 +91,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     metadata["warnings"] = [
         *facts.warnings,
         *_window_warnings(windows, channels, facts),
-        "The file does not say how many primary-ion pulses each pixel got, so dead time "
-        "cannot be corrected until that number is given.",
+        _NO_PULSES,
     ]
     metadata["windows"] = {name: list(w) for name, w in windows.items()} if windows else None
     return Acquisition(
@@ -135,9 +140,7 @@ def validate(path: Path) -> None:
 
 def _compare(file: h5py.File, name: str, computed: NDArray[Any]) -> None:
     """Hold a derived dataset, where there is one, against the events."""
-    stored = _hdf5.dataset(
-        file, f"derived/{name}", computed.ndim, kinds="uif", max_size=_MAX_BINS
-    )
+    stored = _hdf5.dataset(file, f"derived/{name}", computed.ndim, kinds="uif", max_size=_MAX_BINS)
     if stored is not None and not np.array_equal(stored[...], computed):
         raise FormatError(
             file.filename,
@@ -196,7 +199,7 @@ class _Cube:
         step = max(_SLAB, chunk)
         # On the grid of chunks, so that none is inflated twice.
         edges = [start, *range((start // step + 1) * step, stop, step), stop]
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in pairwise(edges):
             count = self.count[low:high].astype(np.int64)
             first, last = np.searchsorted(self.exception_index, [low, high])
             count[self.exception_index[first:last] - low] = self.exception_value[first:last]

@@ -152,7 +152,7 @@ def read_peaks(paths: Sequence[Path], windows: _files.Windows | None = None) -> 
                 "files do not belong to one measurement"
             )
     stems = [path.name.removesuffix(path.suffix).removesuffix(".ome") for path in paths]
-    shared = commonprefix(stems)
+    shared = commonprefix(stems)  # noqa: RUF071 - of names, not of folders
     cut = max(shared.rfind(separator) for separator in "_- ") + 1
     kinds = {str(part.metadata["counts_are"]) for part in parts}
     metadata = {

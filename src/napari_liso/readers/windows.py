@@ -16,6 +16,7 @@ __all__ = ["observed_window", "observed_windows"]
 _MIN_COUNTS = 20
 #: Counts in the tallest bin, for a height known within about 15 %.
 _TALLEST = 50
+_FALL = 0.75
 
 Floats = NDArray[np.float64]
 
@@ -115,7 +116,9 @@ def _centre(offset: Floats, counts: Floats, search: float, label: str) -> float:
     grid, height = _histogram(offset, counts, search)
     allowed = np.flatnonzero(np.abs(grid) <= search)
     top = int(allowed[np.argmax(height[allowed])])
-    if height[max(top - 1, 0)] > height[top] or height[min(top + 1, len(grid) - 1)] > height[top]:
+    # A peak has begun to fall before the range ends; the flank of another has not.
+    falls = [height[allowed[0] : top + 1].min(), height[top : allowed[-1] + 1].min()]
+    if max(falls) > _FALL * height[top]:
         raise ValueError(
             f"{label}: the counts still rise at the end of the search range of "
             f"{search * 1e6:.0f} ppm; no peak is within it"
