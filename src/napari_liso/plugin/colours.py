@@ -22,6 +22,7 @@ __all__ = [
     "fraction_limits",
     "log_permeability",
     "permeability_limits",
+    "value_limits",
 ]
 
 FRACTION_COLORMAP = "inferno"
@@ -44,6 +45,21 @@ def count_limits(counts: NDArray[Any]) -> tuple[float, float]:
     return 0.0, max(1.0, top)
 
 
+def value_limits(fraction: NDArray[Any]) -> tuple[float, float]:
+    """Return the extremes of a fraction without noise, never the same number twice."""
+    finite = fraction[np.isfinite(fraction)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    return _not_empty(float(finite.min()), float(finite.max()))
+
+
+def _not_empty(low: float, high: float) -> tuple[float, float]:
+    """Return limits within 0 to 1 that are 0.01 apart or more."""
+    if high - low < 0.01:
+        low, high = low - 0.05, high + 0.05
+    return max(0.0, low), min(1.0, high)
+
+
 def fraction_limits(value: NDArray[Any], counts: NDArray[Any]) -> tuple[float, float]:
     """Return the 0.5 and 99.5 percentile of a fraction, every ion counting once.
 
@@ -57,9 +73,7 @@ def fraction_limits(value: NDArray[Any], counts: NDArray[Any]) -> tuple[float, f
     values = value[good][order]
     weight = np.cumsum(counts[good][order], dtype=float)
     low, high = values[np.searchsorted(weight, (0.005 * weight[-1], 0.995 * weight[-1]))]
-    if high - low < 0.01:
-        low, high = low - 0.05, high + 0.05
-    return max(0.0, float(low)), min(1.0, float(high))
+    return _not_empty(float(low), float(high))
 
 
 def log_permeability(table: pd.DataFrame, size: int) -> NDArray[np.float32]:

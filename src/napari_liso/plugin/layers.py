@@ -270,7 +270,7 @@ def fit_layers(
         Names of the layers that were fitted.
     """
     sources = list(sources)
-    low, high = limits or (float(np.nanmin(fit.fraction)), float(np.nanmax(fit.fraction)))
+    low, high = limits or colours.value_limits(fit.fraction)
     worst = colours.RESIDUAL_LIMIT
     size = 1 + (int(boundaries.table.index.max()) if len(boundaries.table) else 0)
     log_k = colours.log_permeability(fit.table, size)
