@@ -12,7 +12,7 @@ import pytest
 from sims_h5_writer import write_archive
 
 import napari_liso as liso
-from napari_liso.readers import recognise
+from napari_liso.readers import _hdf5, recognise, simsh5
 from napari_liso.readers.windows import observed_windows
 
 COPPER = {"63Cu": 62.92960 - 0.00055, "65Cu": 64.92779 - 0.00055}  # ions: less an electron
@@ -49,10 +49,10 @@ def cubes() -> dict[int, np.ndarray]:
 
 
 def test_total_equals_the_makers_own_reader(real: Path) -> None:
-    simsh5 = pytest.importorskip("simsh5")
+    maker = pytest.importorskip("simsh5")
     acq = liso.read(real)
-    with simsh5.open_archive(real) as archive:
-        expected = simsh5.total_ion_image(archive)
+    with maker.open_archive(real) as archive:
+        expected = maker.total_ion_image(archive)
     assert acq.channels == ("total",)
     assert acq.counts.shape == (1, 6, 256, 256)
     assert acq.counts.dtype.kind == "u"
@@ -63,13 +63,13 @@ def test_total_equals_the_makers_own_reader(real: Path) -> None:
 
 @pytest.mark.parametrize("window", [(22.9, 23.1), (38.9, 39.1), (62.5, 63.5), (132.8, 133.0)])
 def test_windows_equal_the_makers_own_reader(real: Path, window: tuple[float, float]) -> None:
-    simsh5 = pytest.importorskip("simsh5")
+    maker = pytest.importorskip("simsh5")
     image = liso.read(real, windows={"peak": window})["peak"]
     # The other reader uses the stale calibration: give it the same flight times.
     times = [(np.sqrt(m) - APPENDED[1]) / APPENDED[0] for m in window]
     stale = [(t * STALE[0] + STALE[1]) ** 2 for t in times]
-    with simsh5.open_archive(real) as archive:
-        expected = simsh5.ion_image(archive, *stale)
+    with maker.open_archive(real) as archive:
+        expected = maker.ion_image(archive, *stale)
     assert expected.sum() > 100
     np.testing.assert_array_equal(image, expected[::-1])
 
@@ -333,9 +333,20 @@ def test_contradictions_are_refused(
     tmp_path: Path, cubes: dict[int, np.ndarray], change: str, message: str
 ) -> None:
     path = write_archive(tmp_path / "a.h5", cubes)
-    liso.read(path)
+    simsh5.validate(path)
     edited(path, change)
     with pytest.raises(liso.FormatError, match=message) as caught:
+        simsh5.validate(path)
+    assert caught.value.path == str(path)
+
+
+def test_what_validation_finds_stops_the_reader(
+    tmp_path: Path, cubes: dict[int, np.ndarray]
+) -> None:
+    path = write_archive(tmp_path / "a.h5", cubes)
+    liso.read(path)
+    edited(path, "f['data/mass_csr/count'][3] += 1")
+    with pytest.raises(liso.FormatError, match="total_image") as caught:
         liso.read(path)
     assert caught.value.path == str(path)
 
@@ -344,8 +355,6 @@ def test_missing_filter_names_the_extra(
     tmp_path: Path, cubes: dict[int, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_archive(tmp_path / "a.h5", cubes, compression="gzip", chunks=(3,))
-    from napari_liso.readers import _hdf5, simsh5
-
     monkeypatch.setattr(_hdf5.h5py.h5z, "filter_avail", lambda code: False)
     with pytest.raises(liso.FormatError, match=r'pip install "napari-liso\[simsh5\]"'):
         simsh5.validate(path)

@@ -256,7 +256,7 @@ def _check_size(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSe
             if offset + size > available or size == 0:
                 raise FormatError(path, "is truncated: its pixels end before they should", offset)
         if page.compression == 1 and sum(page.databytecounts) < (
-            np.prod(page.shape, dtype=object) * page.dtype.itemsize
+            np.prod(page.shape, dtype=object) * series.dtype.itemsize
         ):
             raise FormatError(path, "is truncated: a plane holds fewer bytes than its pixels need")
 

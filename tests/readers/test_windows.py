@@ -1,0 +1,58 @@
+"""Windows follow the peaks that are there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_liso.readers.windows import observed_window, observed_windows
+
+RNG = np.random.default_rng(5)
+
+
+def spectrum(*peaks: tuple[float, float, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Occupied bins of Gaussian peaks (mass, sigma, counts), as event formats give them."""
+    events = np.concatenate([RNG.normal(m, s, n) for m, s, n in peaks])
+    return np.unique(np.round(events, 6), return_counts=True)
+
+
+@pytest.mark.parametrize("shift", [-4e-4, 0.0, 3.85e-4])
+@pytest.mark.parametrize("sigma", [1e-4, 4e-4])
+def test_the_window_moves_with_the_peak(shift: float, sigma: float) -> None:
+    true = 7.016 * (1 + shift)
+    low, high = observed_window(*spectrum((true, sigma * 7, 20_000)), near=7.016)
+    assert (low + high) / 2 == pytest.approx(true, abs=0.3 * sigma * 7)
+    # A Gaussian is at a fifth of its height at 1.79 sigma.
+    assert (high - low) / 2 == pytest.approx(1.79 * sigma * 7, rel=0.25)
+
+
+def test_a_neighbour_ends_the_window() -> None:
+    mass, counts = spectrum((7.016, 0.0008, 5000), (7.0229, 0.0015, 4000))
+    low, high = observed_window(mass, counts, near=7.016, level=0.02)
+    assert 7.018 < high < 7.0215
+    assert 7.012 < low < 7.0145
+
+
+def test_isotopes_get_equal_shares_of_their_peaks() -> None:
+    peaks = {"63": 62.929, "65": 64.927}
+    mass, counts = spectrum((62.93, 0.008, 69_150), (64.928, 0.008 * 64.9 / 62.9, 30_850))
+    windows = observed_windows(mass, counts, peaks)
+    widths = [(high - low) / peaks[name] for name, (low, high) in windows.items()]
+    assert widths[0] == pytest.approx(widths[1], rel=1e-3)
+    n = {k: counts[(mass >= a) & (mass < b)].sum() for k, (a, b) in windows.items()}
+    fraction = n["65"] / (n["63"] + n["65"])
+    assert fraction == pytest.approx(0.3085, abs=2 * np.sqrt(0.3085 * 0.6915 / 8e4))
+
+
+def test_too_few_counts_and_no_peak() -> None:
+    with pytest.raises(ValueError, match=r"6Li near 6\.015 u: 3 counts"):
+        observed_windows(*spectrum((6.015, 1e-4, 3)), {"6Li": 6.015})
+    with pytest.raises(ValueError, match="still rise"):
+        observed_window(*spectrum((7.016 * 1.0015, 0.003, 20_000)), near=7.016)
+
+
+def test_what_is_no_spectrum() -> None:
+    with pytest.raises(ValueError, match="equally long"):
+        observed_window([1.0, 2.0], [1], near=1.0)
+    with pytest.raises(ValueError, match="fractions"):
+        observed_window([1.0], [1], near=1.0, level=2.0)
