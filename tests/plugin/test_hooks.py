@@ -1,0 +1,173 @@
+"""What napari calls: the reader, the samples and the manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from napari.layers import Layer
+from npe2 import PluginManifest
+
+from napari_liso.plugin import sample_data
+from napari_liso.plugin.isotopes import guess_pair, ion_mass, isotope_of
+from napari_liso.plugin.reader import get_reader
+
+# --- isotopes in names --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "isotope"),
+    [
+        ("6Li", ("Li", 6)),
+        ("6Li+ (sum)", ("Li", 6)),
+        ("^65Cu", ("Cu", 65)),
+        ("Li7", ("Li", 7)),
+        ("Li-7", ("Li", 7)),
+        ("12C", ("C", 12)),
+        ("total", None),
+        ("C1", None),  # a channel number, not carbon of mass 1
+        ("Z3", None),
+        ("6LiH", None),
+        ("Image 6Li", None),
+        ("page 6", None),
+        ("500Li", None),
+    ],
+)
+def test_isotopes_are_found_in_names(name: str, isotope: tuple[str, int] | None) -> None:
+    assert isotope_of(name) == isotope
+
+
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [
+        (["7Li", "6Li"], (1, 0)),
+        (["63Cu", "65Cu"], (1, 0)),
+        (["63Cu", "total", "65Cu", "7Li+", "6Li+"], (4, 3)),
+        (["16O", "18O", "23Na"], (1, 0)),
+        (["6Li", "23Na"], None),
+        ([], None),
+    ],
+)
+def test_the_pair_is_guessed_from_names(
+    names: list[str], pair: tuple[int, int] | None
+) -> None:
+    assert guess_pair(names) == pair
+
+
+def test_ion_masses_lack_the_electron() -> None:
+    # AME2020 6.0151228874 u less the electron, 0.000548580 u
+    assert ion_mass("6Li") == pytest.approx(6.01457431, abs=2e-6)
+    assert ion_mass(" 22.99 ") == 22.99
+    with pytest.raises(ValueError, match="mass of 'Quartz' is not known"):
+        ion_mass("Quartz")
+
+
+# --- the reader ---------------------------------------------------------------------------------
+
+
+def test_an_archive_is_recognised_by_its_content(shared_data: Path, tmp_path: Path) -> None:
+    (source,) = (shared_data / "simsh5").glob("*.h5")
+    other_name = tmp_path / "renamed.bin"
+    other_name.symlink_to(source)
+    reader = get_reader(other_name)
+    assert reader is not None
+    ((data, arguments, kind),) = reader(str(source))
+    layer = Layer.create(data, arguments, kind)
+    assert layer.name == "total"
+    assert layer.data.sum() == 174_405  # as the archive's origin states
+    assert np.allclose(layer.scale, 80 / 256)
+    assert str(layer.units[0]) == "micrometer"
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n" + bytes(500), b"II*\0", b"text"])
+@pytest.mark.parametrize("name", ["x.h5", "x.tif"])
+def test_foreign_and_damaged_files_are_declined(tmp_path: Path, content: bytes, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert get_reader(str(path)) is None
+
+
+@pytest.mark.parametrize("path", ["/nowhere/x.h5", [], ["/nowhere/a.tif", "/nowhere/b.tif"], None, 3])
+def test_the_hook_never_raises(path: object) -> None:
+    assert get_reader(path) is None
+
+
+def test_ordinary_tiff_files_are_left_to_napari(tmp_path: Path) -> None:
+    for name, options in {
+        "photo.tif": {},
+        "stack.tif": {"imagej": True, "metadata": {"Labels": ["C1", "C2"]}},
+    }.items():
+        tifffile.imwrite(tmp_path / name, np.ones((2, 8, 8), np.uint16), **options)
+        assert get_reader(str(tmp_path / name)) is None
+
+
+def test_a_tiff_that_names_isotopes_is_read(tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).poisson(5, (2, 8, 9)).astype(np.uint16)
+    path = tmp_path / "map.ome.tif"
+    tifffile.imwrite(
+        path,
+        counts,
+        metadata={
+            "axes": "CYX",
+            "Channel": {"Name": ["6Li", "7Li"]},
+            "PhysicalSizeX": 0.2,
+            "PhysicalSizeXUnit": "µm",
+            "PhysicalSizeY": 0.2,
+            "PhysicalSizeYUnit": "µm",
+        },
+    )
+    reader = get_reader(path)
+    assert reader is not None
+    layers = [Layer.create(*data) for data in reader(path)]
+    assert [layer.name for layer in layers] == ["6Li", "7Li"]
+    assert np.array_equal(layers[1].data, counts[1])
+    assert np.allclose(layers[0].scale, 0.2)
+
+
+def test_a_sidecar_makes_a_tiff_ours(tmp_path: Path) -> None:
+    path = tmp_path / "map.tif"
+    tifffile.imwrite(path, np.ones((2, 8, 8), np.uint16))
+    assert get_reader(path) is None
+    (tmp_path / "map.csv").write_text("name\n6Li\n7Li\n")
+    assert get_reader(path) is not None
+
+
+def test_files_named_by_isotope_open_together(tmp_path: Path) -> None:
+    paths = [tmp_path / f"run1_{name}.tif" for name in ("6Li", "7Li")]
+    for path in paths:
+        tifffile.imwrite(path, np.ones((8, 8), np.uint16))
+    reader = get_reader([str(path) for path in paths])
+    assert reader is not None
+    assert [arguments["name"] for _, arguments, _ in reader(paths)] == ["6Li", "7Li"]
+
+
+# --- samples and manifest -------------------------------------------------------------------------
+
+
+def test_the_manifest_is_valid_and_all_that_it_names_exists(repository: Path) -> None:
+    manifest = PluginManifest.from_file(repository / "src/napari_liso/napari.yaml")
+    manifest.validate_imports()
+    contributions = manifest.contributions
+    assert [sample.display_name for sample in contributions.sample_data] == [
+        "LLTO polycrystal (simulated)",
+        "LLTO polycrystal, analysed",
+        "Copper grid (PHI nanoTOF II)",
+    ]
+    assert {widget.display_name for widget in contributions.widgets} == {
+        "Analyse isotope map",
+        "Isotope ratio",
+        "Label boundaries",
+        "Mass windows",
+    }
+
+
+def test_the_copper_sample_is_the_real_one() -> None:
+    pytest.importorskip("napari_liso.sample_data")
+    layers = [Layer.create(*data) for data in sample_data.copper_grid()]
+    assert [layer.name for layer in layers] == ["63Cu", "65Cu"]
+    heavy, both = layers[1].data.sum(), sum(layer.data.sum() for layer in layers)
+    error = np.sqrt(0.3085 * 0.6915 / both)
+    assert abs(heavy / both - 0.3085) < 2 * error
+    assert str(layers[0].units[0]) == "micrometer"
