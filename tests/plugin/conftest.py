@@ -18,6 +18,8 @@ from napari_liso.acquisition import Acquisition
 from napari_liso.diffusion.results import DiffusionFit, Estimate, Population
 from napari_liso.microstructure.boundaries import Boundaries, find_boundaries
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.tasks import Task
+from napari_liso.plugin.widgets.main import AllSteps
 
 PIXEL = 0.5e-6  # m
 
@@ -142,3 +144,15 @@ def warned() -> list[str]:
 def snapshot(viewer: ViewerModel) -> list[tuple[str, bytes, bool]]:
     """Return what must not change when an input is refused."""
     return [(x.name, np.asarray(x.data).tobytes(), x.visible) for x in viewer.layers]
+
+
+@pytest.fixture
+def dock(viewer: ViewerModel, qtbot: Any) -> AllSteps:
+    dock = AllSteps(viewer)
+    qtbot.addWidget(dock)
+    return dock
+
+
+def finish(qtbot: Any, task: Task) -> None:
+    """Wait until a computation has delivered its outcome."""
+    qtbot.waitUntil(lambda: not task.running, timeout=20_000)

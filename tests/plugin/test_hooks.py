@@ -14,7 +14,7 @@ from napari_liso.plugin import sample_data
 from napari_liso.plugin.isotopes import guess_pair, ion_mass, isotope_of
 from napari_liso.plugin.reader import get_reader
 
-# --- isotopes in names --------------------------------------------------------------------------
+# --- isotopes in names ---
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,7 @@ def test_isotopes_are_found_in_names(name: str, isotope: tuple[str, int] | None)
         ([], None),
     ],
 )
-def test_the_pair_is_guessed_from_names(
-    names: list[str], pair: tuple[int, int] | None
-) -> None:
+def test_the_pair_is_guessed_from_names(names: list[str], pair: tuple[int, int] | None) -> None:
     assert guess_pair(names) == pair
 
 
@@ -64,7 +62,7 @@ def test_ion_masses_lack_the_electron() -> None:
         ion_mass("Quartz")
 
 
-# --- the reader ---------------------------------------------------------------------------------
+# --- the reader ---
 
 
 def test_an_archive_is_recognised_by_its_content(shared_data: Path, tmp_path: Path) -> None:
@@ -89,7 +87,9 @@ def test_foreign_and_damaged_files_are_declined(tmp_path: Path, content: bytes, 
     assert get_reader(str(path)) is None
 
 
-@pytest.mark.parametrize("path", ["/nowhere/x.h5", [], ["/nowhere/a.tif", "/nowhere/b.tif"], None, 3])
+@pytest.mark.parametrize(
+    "path", ["/nowhere/x.h5", [], ["/nowhere/a.tif", "/nowhere/b.tif"], None, 3]
+)
 def test_the_hook_never_raises(path: object) -> None:
     assert get_reader(path) is None
 
@@ -143,7 +143,7 @@ def test_files_named_by_isotope_open_together(tmp_path: Path) -> None:
     assert [arguments["name"] for _, arguments, _ in reader(paths)] == ["6Li", "7Li"]
 
 
-# --- samples and manifest -------------------------------------------------------------------------
+# --- samples and manifest ---
 
 
 def test_the_manifest_is_valid_and_all_that_it_names_exists(repository: Path) -> None:

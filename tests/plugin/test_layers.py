@@ -116,8 +116,12 @@ def test_whole_numbers_stored_as_floats_are_counts() -> None:
 
 @pytest.mark.parametrize(
     ("scale", "unit", "expected"),
-    [((0.5, 0.25), "um", (5e-7, 2.5e-7)), ((300, 300), "nm", (3e-7, 3e-7)), ((1, 1), "mm", (1e-3, 1e-3))],
-)  # fmt: skip
+    [
+        ((0.5, 0.25), "um", (5e-7, 2.5e-7)),
+        ((300, 300), "nm", (3e-7, 3e-7)),
+        ((1, 1), "mm", (1e-3, 1e-3)),
+    ],
+)
 def test_pixel_size_follows_the_unit(
     scale: tuple[float, float], unit: str, expected: tuple[float, float]
 ) -> None:
@@ -152,9 +156,7 @@ def test_a_pooled_fraction_lies_over_its_pixels(factor: int) -> None:
     counts = np.arange(36).reshape(6, 6) + 5
     source = tilted(counts)
     fraction = isotope_fraction(counts, counts, bin=factor)
-    layer = as_layer(
-        ly.fraction_layer(fraction, "f", ly.Placement.of_layer(source), bin=factor)
-    )
+    layer = as_layer(ly.fraction_layer(fraction, "f", ly.Placement.of_layer(source), bin=factor))
     assert layer.data.shape == (6 // factor, 6 // factor)
     assert layer.data.dtype == np.float32
     inside = [(y, x) for y in range(factor, 2 * factor) for x in range(factor)]
@@ -306,6 +308,14 @@ def test_limits_set_by_hand_are_kept(viewer: ViewerModel) -> None:
     layer.contrast_limits = (0.3, 0.6)
     ly.show(viewer, fraction_data(offset=40))
     assert layer.contrast_limits == [0.3, 0.6]
+
+
+def test_counts_read_again_take_their_new_limits(viewer: ViewerModel) -> None:
+    for frames in (1, 10):
+        for data in ly.acquisition_layers(acquisition_of(frames=frames)):
+            ly.show(viewer, data)
+    assert len(viewer.layers) == 2
+    assert 400 < viewer.layers["6Li"].contrast_limits[1] < 500  # 40 a frame
 
 
 def test_a_layer_of_the_user_is_never_overwritten(viewer: ViewerModel) -> None:

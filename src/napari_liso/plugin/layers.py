@@ -139,16 +139,18 @@ def acquisition_layers(acquisition: Acquisition, frames: bool = False) -> list[L
             name = f"{channel} scans"
         preview = np.asarray(data if not frames else data[data.shape[0] // 2])
         mass = float(acquisition.masses[index])
+        limits = colours.count_limits(preview)
         record = provenance(
             "scans" if frames else "counts",
             channel=channel,
+            contrast_limits=list(limits),
             mass=mass if np.isfinite(mass) else None,
             frames=int(acquisition.counts.shape[1]),
             acquisition=acquisition.metadata,
         )
         arguments = {
             "name": name,
-            "contrast_limits": colours.count_limits(preview),
+            "contrast_limits": limits,
             "colormap": "gray",
             "visible": index == 0 or not several,
             "metadata": {PROVENANCE: record, OBJECT: acquisition},
@@ -357,8 +359,8 @@ def _update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
         layer.colormap = arguments["colormap"]
     limits = arguments.get("contrast_limits")
     if limits is not None:
-        untouched = np.allclose(before.get("contrast_limits", ()), layer.contrast_limits)
-        if untouched:
+        ours = before.get("contrast_limits")
+        if ours is not None and np.allclose(ours, layer.contrast_limits):
             layer.contrast_limits = limits
     arguments["metadata"][PROVENANCE]["dressed"] = before.get("dressed", False)
     kept, new = layer.metadata.get(OBJECT), arguments["metadata"].get(OBJECT)
