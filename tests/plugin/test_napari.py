@@ -1,0 +1,98 @@
+"""The real window: the dock from the manifest, a real mouse, and something to see."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils.colormaps.standardize_color import transform_color
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_liso.plugin import colours
+from napari_liso.plugin.selection import camera_of, selection_of
+
+from .conftest import FakeFit, add_boundaries, add_map, finish
+
+pytestmark = pytest.mark.skipif(
+    sys.platform.startswith("linux") and not os.environ.get("DISPLAY"),
+    reason="needs a screen (xvfb-run, or pytest-xvfb)",
+)
+
+NAME = "Analyse isotope map"
+
+
+def canvas_of(window: Any) -> QWidget:
+    """The widget that receives the mouse on the map."""
+    inside = [w for top in QApplication.topLevelWidgets() for w in top.findChildren(QWidget)]
+    return next(w for w in inside if "CanvasBackend" in type(w).__name__ and w.isVisible())
+
+
+def on_canvas(viewer: Any, canvas: QWidget, world: tuple[float, float]) -> QPoint:
+    """Where a world position (y, x) is on the canvas."""
+    camera = camera_of(viewer)
+    y, x = (np.array(world) - np.array(camera.center[-2:])) * camera.zoom
+    return QPoint(round(canvas.width() / 2 + x), round(canvas.height() / 2 + y))
+
+
+def test_from_the_manifest_to_a_clicked_boundary(
+    make_napari_viewer: Callable[..., Any], fake_fit: FakeFit, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1400, 900)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-liso", NAME)
+    add_map(viewer)
+    boundaries = add_boundaries(viewer)
+    viewer.reset_view()
+    qtbot.wait(300)
+    canvas = canvas_of(viewer.window)
+    layer = viewer.layers["Grain boundaries"]
+
+    # four screen pixels beside the boundary of grains 2 and 3, whose pixels end at y = 6.25 um
+    beside = 6.25 + 4 / camera_of(viewer).zoom
+    qtbot.mouseMove(canvas, on_canvas(viewer, canvas, (beside, 11.0)))
+    qtbot.mouseClick(
+        canvas, Qt.MouseButton.LeftButton, pos=on_canvas(viewer, canvas, (beside, 11.0))
+    )
+    qtbot.waitUntil(lambda: selection_of(layer).ids == (3,))
+    chosen = dock.boundaries.table.selectionModel().selectedRows()
+    assert [index.data() for index in chosen] == ["3"]
+
+    dock.fit.start()
+    finish(qtbot, dock.fit.task)
+    qtbot.wait(300)
+    picture = viewer.screenshot(canvas_only=True, flash=False)
+    seen = {tuple(pixel) for pixel in picture.reshape(-1, 4)[:, :3].tolist()}
+    for colour in (colours.SELECTED, layer.colormap.map(1), layer.colormap.map(2)):
+        expected = tuple(np.round(255 * transform_color(tuple(colour))[0, :3]).astype(int))
+        assert min(np.abs(np.subtract(other, expected)).max() for other in seen) <= 3
+    assert boundaries.table.index.size == 3
+
+    # a closed dock no longer listens to the map
+    viewer.window.remove_dock_widget(dock)
+    qtbot.wait(100)
+    before = selection_of(layer).ids
+    qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=on_canvas(viewer, canvas, (2.0, 7.2)))
+    qtbot.wait(100)
+    assert selection_of(layer).ids == before
+
+
+def test_docks_use_public_names_only(
+    make_napari_viewer_proxy: Callable[..., Any], fake_fit: FakeFit, qtbot: Any, recwarn: Any
+) -> None:
+    viewer = make_napari_viewer_proxy()
+    add_map(viewer)
+    add_boundaries(viewer)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-liso", NAME)
+    dock.ratio.compute()
+    finish(qtbot, dock.ratio.task)
+    dock.fit.start()
+    finish(qtbot, dock.fit.task)
+    dock.results.table.selectRow(0)
+    assert "log10 k (m/s)" in viewer.layers
+    told = [str(w.message) for w in recwarn if "deprecated" in str(w.message).lower()]
+    assert not [text for text in told if "Private attribute" in text or "scene" in text]
