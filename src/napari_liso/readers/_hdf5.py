@@ -10,6 +10,7 @@ its own before this one reads it (`examine`).
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
@@ -34,9 +35,11 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_CHUNK = 2**29
 #: Address space of the examining process, where the system can limit it.
 _EXAMINER_MEMORY = 3 * 2**30
-#: The examination may take this long, plus a second for so many bytes.
-_EXAMINER_SECONDS = 20.0
+#: The examination may take this long, plus a second for so many bytes; starting
+#: the process and loading the libraries comes on top, slow on a cold disk.
+_EXAMINER_SECONDS = 10.0
 _EXAMINER_BYTES_PER_SECOND = 2e7
+_START_SECONDS = 90.0
 
 # All that h5py raises on files that are not what they say.
 _DAMAGE = (
@@ -200,6 +203,7 @@ def examine(path: Path, module: str) -> None:
 
 
 def _examine_apart(path: Path, module: str, size: int) -> None:
+    limit = _EXAMINER_SECONDS + size / _EXAMINER_BYTES_PER_SECOND
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
     environment["OPENBLAS_NUM_THREADS"] = "1"  # each thread would reserve address space
@@ -209,34 +213,37 @@ def _examine_apart(path: Path, module: str, size: int) -> None:
         "import sys; from napari_liso.readers._hdf5 import _examiner; sys.exit(_examiner())",
         module,
         fspath(path.absolute()),
+        str(limit),
     ]
-    limit = _EXAMINER_SECONDS + size / _EXAMINER_BYTES_PER_SECOND
     try:
         done = subprocess.run(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=limit,
+            timeout=_START_SECONDS + limit,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise FormatError(path, f"damaged: no answer from HDF5 within {limit:.0f} s") from None
+        raise FormatError(path, "could not be examined: no answer from HDF5") from None
     if done.returncode == 0:
         return
     try:
         finding = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
     except (ValueError, IndexError):
         raise FormatError(
-            path, f"damaged: the HDF5 library fails on it (exit code {done.returncode})"
+            path, f"damaged: the HDF5 library crashes or hangs on it (code {done.returncode})"
         ) from None
     raise FormatError(path, str(finding["reason"]), finding["offset"])
 
 
 def _examiner() -> int:
     """Validate the file named on the command line; what `examine` starts."""
-    module, path = sys.argv[1:3]
+    module, path, limit = sys.argv[1:4]
+    validate = importlib.import_module(module).validate
+    # The watchdog needs no cooperation from a library that hangs.
+    faulthandler.dump_traceback_later(float(limit), exit=True)
     try:
         import resource
 
@@ -245,7 +252,7 @@ def _examiner() -> int:
     except (ImportError, OSError, ValueError):
         pass  # Windows has no such limits, macOS refuses some
     try:
-        importlib.import_module(module).validate(Path(path))
+        validate(Path(path))
     except FormatError as error:
         print(json.dumps({"reason": error.reason, "offset": error.offset}))
         return 3

@@ -44,6 +44,7 @@ _NO_PULSES = (
 _MAX_BINS = 2**27
 _MAX_EVENTS = 2**33
 _SLAB = 2**22  # events handled at a time
+_DENSE = 2**25  # voxels of a cube that may be counted in full, where that is faster
 
 Integers = NDArray[np.integer[Any]]
 
@@ -238,23 +239,31 @@ def _bin_ranges(
 
 def _collect(cube: _Cube, geometry: Geometry, start: int, stop: int) -> ChannelEvents:
     """Place events on the image, row 0 at the top."""
-    merged = merge_events(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-    waiting: list[ChannelEvents] = []
-
-    def merge_all() -> ChannelEvents:
-        parts = [merged, *waiting]
-        return merge_events(
-            np.concatenate([p.voxel for p in parts]), np.concatenate([p.count for p in parts])
-        )
-
-    for first, count in cube.slabs(start, stop):
-        pixel = cube.pixel[first : first + len(count)]
-        waiting.append(merge_events(geometry.voxels(pixel), count))
+    pieces = (
+        (geometry.voxels(cube.pixel[first : first + len(count)]), count)
+        for first, count in cube.slabs(start, stop)
+    )
+    voxels = geometry.shape[0] * geometry.shape[1] * geometry.shape[2]
+    if voxels <= _DENSE and stop - start > voxels // 8:
+        cube_of_counts = np.zeros(voxels, dtype=np.int64)
+        for voxel, count in pieces:
+            cube_of_counts += np.bincount(voxel, count, voxels).astype(np.int64)
+        occupied = np.flatnonzero(cube_of_counts)
+        return ChannelEvents(occupied, cube_of_counts[occupied])
+    waiting = [merge_events(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))]
+    for voxel, count in pieces:
+        waiting.append(merge_events(voxel, count))
         # Merging now and then keeps the memory at the occupied voxels, not the events.
-        if sum(len(part.voxel) for part in waiting) > max(4 * _SLAB, len(merged.voxel)):
-            merged = merge_all()
-            waiting.clear()
-    return merge_all()
+        if sum(len(part.voxel) for part in waiting[1:]) > max(4 * _SLAB, len(waiting[0].voxel)):
+            waiting = [_merged(waiting)]
+    return _merged(waiting)
+
+
+def _merged(parts: list[ChannelEvents]) -> ChannelEvents:
+    return merge_events(
+        np.concatenate([part.voxel for part in parts]),
+        np.concatenate([part.count for part in parts]),
+    )
 
 
 def _window_warnings(
