@@ -25,9 +25,7 @@ class FormatError(ValueError):
         As given; `path` as a string.
     """
 
-    def __init__(
-        self, path: str | PathLike[str], reason: str, offset: int | None = None
-    ) -> None:
+    def __init__(self, path: str | PathLike[str], reason: str, offset: int | None = None) -> None:
         self.path = fspath(path)
         self.reason = reason
         self.offset = offset

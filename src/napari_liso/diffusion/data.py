@@ -100,9 +100,7 @@ def check_input(
     group, shares = _groups(found, ids, chosen)
     reach = max(found.pixel_size) + psf_fwhm if exclude is None else float(exclude)
     used, notes = _usable(six + seven, found, experiment, reach, psf_fwhm)
-    return FitInput(
-        six, seven, found, ids, group, shares, used, float(psf_fwhm), reach, notes
-    )
+    return FitInput(six, seven, found, ids, group, shares, used, float(psf_fwhm), reach, notes)
 
 
 def _counts(values: ArrayLike, name: str) -> NDArray[np.int64]:

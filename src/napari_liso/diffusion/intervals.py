@@ -210,9 +210,7 @@ def boundary_estimates(
         if upper is not None:
             low, high = -np.inf, max(high, upper)
         ends = float(np.exp(low)), float(np.exp(high))
-        verdict: Verdict = (
-            "unresolved" if open_below and open_above else judge(*ends, share)
-        )
+        verdict: Verdict = "unresolved" if open_below and open_above else judge(*ends, share)
         estimates.append(Estimate(float(np.exp(middle)), *ends, verdict))
         information.append(share)
     return estimates, np.array(information)

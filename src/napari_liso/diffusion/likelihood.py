@@ -117,7 +117,9 @@ class BinomialData:
         return float(chi2.sum() / freedom) if freedom > 0 else 1.0
 
 
-def block_product(model: ReducedModel, blocks: list[FloatArray], columns: FloatArray) -> FloatArray:
+def block_product(
+    model: ReducedModel, blocks: list[FloatArray], columns: FloatArray
+) -> FloatArray:
     """Block-diagonal matrix times columns, shape (modes, columns)."""
     result = np.empty_like(columns)
     for cell, _, modes in model.blocks():

@@ -245,6 +245,7 @@ def maximise(
 
 
 def linearise(problem: Problem, theta: FloatArray) -> Optimum:
+    """Model, score and curvature at any parameters (`Optimum` if they are one)."""
     run = problem.run(theta)
     curvature = problem.data.curvature(problem.model, run.final)
     jacobian = problem.jacobian(run)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
+from threadpoolctl import threadpool_limits
 
 from napari_liso.diffusion.experiment import Experiment, Stage
 from napari_liso.microstructure.boundaries import Boundaries
@@ -130,9 +131,7 @@ class Polycrystal:
         )
         if with_source:
             sink = np.zeros(self.size)
-            np.add.at(
-                sink, self.source, self.source_conductance(diffusivity) * self.source_weight
-            )
+            np.add.at(sink, self.source, self.source_conductance(diffusivity) * self.source_weight)
             matrix = matrix + sparse.diags(sink)
         return matrix.tocsc()
 
@@ -338,9 +337,11 @@ def solve(
         Fraction of each unknown, shape (n,).
     """
     departure = np.full(crystal.size, start - source)
-    for stage in stages:
-        matrix = crystal.stiffness(permeability, diffusivity, stage.source) / crystal.area
-        departure = _expm_lanczos(matrix.tocsc(), stage.duration, departure, tolerance)
+    # The factorisation gains nothing from BLAS threads, and loses much on a busy machine.
+    with threadpool_limits(1, user_api="blas"):
+        for stage in stages:
+            matrix = crystal.stiffness(permeability, diffusivity, stage.source) / crystal.area
+            departure = _expm_lanczos(matrix.tocsc(), stage.duration, departure, tolerance)
     return source + departure
 
 

@@ -150,8 +150,7 @@ def find_posterior(
     for iterations in (120, 400):
         surrogate = build_surrogate(point)
         draws, hierarchy = _draw(surrogate, problem, spread, rng, iterations, progress)
-        parts = [hierarchy.unpack(draws.flat)]
-        ln_theta, spreads, _ = parts[0]
+        ln_theta, spreads, _ = hierarchy.unpack(draws.flat)
         spread = float(np.sqrt((spreads**2).mean()))
         low, high = problem.bounds()
         if iterations == 120:
@@ -183,9 +182,8 @@ def _draw(
     alone = problem.groups < 2
     hierarchy = _Hierarchy(surrogate, ln_scale, alone)
     centre = ln_scale if alone else float(surrogate.centre[:-1].mean())
-    start = np.concatenate(
-        [(surrogate.centre[:-1] - centre) / spread, [0.0, centre, 0.0 if alone else np.log(spread)]]
-    )
+    ln_spread = 0.0 if alone else np.log(spread)
+    start = np.concatenate([(surrogate.centre[:-1] - centre) / spread, [0.0, centre, ln_spread]])
     covariance = hierarchy.covariance(start)
     draws = sample(
         hierarchy.log_density, start, covariance, rng, iterations=iterations, progress=progress

@@ -111,9 +111,7 @@ def evolve(
         rates.append(rate)
         vectors.append(mode)
         departures.append(mode @ (np.exp(-rate * stage.duration) * (departures[-1] @ mode)))
-    return Evolution(
-        model, tuple(stages), permeability, diffusivity, rates, vectors, departures
-    )
+    return Evolution(model, tuple(stages), permeability, diffusivity, rates, vectors, departures)
 
 
 def sensitivity(run: Evolution) -> FloatArray:
@@ -136,9 +134,7 @@ def sensitivity(run: Evolution) -> FloatArray:
             result = mode @ (decay[:, None] * (mode.T @ result))
         z = run.departures[i] @ mode
         divided = _divided_differences(rate, stage.duration)
-        result[:, :-1] -= mode @ (
-            _by_conductance(run.model, mode, divided, z) * by_ln_k[None, :]
-        )
+        result[:, :-1] -= mode @ (_by_conductance(run.model, mode, divided, z) * by_ln_k[None, :])
         full = _stiffness_by_ln_d(run, by_ln_d, stage.source)
         result[:, -1] -= mode @ ((divided * (mode.T @ full @ mode)) @ z)
     return result
@@ -198,9 +194,7 @@ def along_boundary(run: Evolution, boundary: int, kappa: FloatArray) -> FloatArr
     ndarray
         Shape (modes, values).
     """
-    present = float(
-        run.model.crystal.conductance(run.permeability, run.diffusivity)[boundary]
-    )
+    present = float(run.model.crystal.conductance(run.permeability, run.diffusivity)[boundary])
     change = np.asarray(kappa, dtype=float) - present
     modes, factor = run.model.coupling[boundary]
     state = np.repeat(run.departures[0][:, None], change.size, axis=1)
@@ -215,9 +209,10 @@ def along_boundary(run: Evolution, boundary: int, kappa: FloatArray) -> FloatArr
             rg = resolvent[:, None] * g
             inner = g.T @ rg
             drive = g.T @ rz
-            system = np.eye(inner.shape[0])[None] + (change * stage.duration)[
-                :, None, None
-            ] * inner[None]
+            system = (
+                np.eye(inner.shape[0])[None]
+                + (change * stage.duration)[:, None, None] * inner[None]
+            )
             answer = np.linalg.solve(system, drive.T[:, :, None])[:, :, 0]
             moved -= (residue * (rz - rg @ (answer * (change * stage.duration)[:, None]).T)).real
         state = mode @ moved

@@ -46,9 +46,7 @@ class Draws:
     def worst_r_hat(self) -> float:
         """Largest split potential scale reduction (Gelman et al., BDA3, section 11.4)."""
         half = self.values.shape[1] // 2
-        split = np.concatenate(
-            [self.values[:, :half], self.values[:, half : 2 * half]], axis=2
-        )
+        split = np.concatenate([self.values[:, :half], self.values[:, half : 2 * half]], axis=2)
         within = split.var(axis=1, ddof=1).mean(axis=1)
         between = split.mean(axis=1).var(axis=1, ddof=1)
         return float(np.sqrt((half - 1) / half + between / np.maximum(within, 1e-300)).max())

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from napari_liso.diffusion.results import Estimate, Population
 
-__all__ = ["SECTION_ERROR", "SECTION_SHIFT", "SECTION_SHIFT_SD", "SectionResult", "correct_section"]
+__all__ = [
+    "SECTION_ERROR",
+    "SECTION_SHIFT",
+    "SECTION_SHIFT_SD",
+    "SectionResult",
+    "correct_section",
+]
 
 FloatArray = NDArray[np.float64]
 
