@@ -103,7 +103,6 @@ def test_grains_can_be_drawn(dock: AllSteps, viewer: ViewerModel) -> None:
 def test_segmentation_is_a_proposal_to_edit(
     dock: AllSteps, viewer: ViewerModel, qtbot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("napari_liso.microstructure.grains")
     half = np.repeat([[90, 10]], 24, axis=0).repeat(15, axis=1)
     placement = {"scale": (0.5, 0.5), "units": ("um", "um")}
     rng = np.random.default_rng(0)

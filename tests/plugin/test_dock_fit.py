@@ -89,7 +89,7 @@ def test_a_fit_leaves_layers_table_and_words(ready: AllSteps, viewer: ViewerMode
     results = ready.results
     assert results.lines["Boundaries"].text() == "3: 2 resolved, 1 that the data leave open"
     assert results.lines["D of the grains"].text() == "2.6 (2.4–2.9)×10⁻¹² m²/s"
-    assert results.lines["Median k"].text() == "3.0 (2–4)×10⁻⁸ m/s"
+    assert results.lines["Median k"].text() == "3.0 (2.0–4.0)×10⁻⁸ m/s"
     assert "tracer has not reached 2 grains" in results.warnings.text()
     table = results.table.model()
     first = [table.index(0, c).data() for c in range(4)]
@@ -258,7 +258,7 @@ def test_numbers_are_written_as_people_read_them() -> None:
     assert scientific(0) == "0"
     assert scientific(np.inf) == "∞"
     assert interval(2.3e-8, 5.4e-8) == "2.3–5.4×10⁻⁸"
-    assert interval(7e-9, 1.3e-8) == "0.7–1.3×10⁻⁸"
+    assert interval(7e-9, 1.3e-8) == "0.70–1.3×10⁻⁸"
     assert interval(0, 2e-7) == "0 – 2.0×10⁻⁷"
     assert format_estimate(3e-9, 2e-9, np.inf, "lower_bound") == "above 2.0×10⁻⁹"
     assert format_estimate(3e-9, 0, 4e-9, "upper_bound") == "below 4.0×10⁻⁹"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from napari.components import ViewerModel
 from napari.layers import Layer
 from npe2 import PluginManifest
 
+from napari_liso import sample_data as science_samples
 from napari_liso.plugin import sample_data
 from napari_liso.plugin.isotopes import guess_pair, ion_mass, isotope_of
 from napari_liso.plugin.reader import get_reader
+from napari_liso.plugin.widgets.main import AllSteps
+from napari_liso.units import from_um
 
 # --- isotopes in names ---
 
@@ -164,10 +169,41 @@ def test_the_manifest_is_valid_and_all_that_it_names_exists(repository: Path) ->
 
 
 def test_the_copper_sample_is_the_real_one() -> None:
-    pytest.importorskip("napari_liso.sample_data")
     layers = [Layer.create(*data) for data in sample_data.copper_grid()]
     assert [layer.name for layer in layers] == ["63Cu", "65Cu"]
     heavy, both = layers[1].data.sum(), sum(layer.data.sum() for layer in layers)
     error = np.sqrt(0.3085 * 0.6915 / both)
     assert abs(heavy / both - 0.3085) < 2 * error
     assert str(layers[0].units[0]) == "micrometer"
+
+
+def test_the_simulated_sample_says_so_and_fills_the_form(viewer: ViewerModel, qtbot: Any) -> None:
+    for data in sample_data.simulated_polycrystal():
+        viewer.add_layer(Layer.create(*data))
+    assert [layer.name for layer in viewer.layers] == ["6Li", "7Li", "Grains"]
+    dock = AllSteps(viewer)
+    qtbot.addWidget(dock)
+    assert "Simulated, not measured" in dock.data.notes.text()
+    acquisition, _, experiment = science_samples.llto_polycrystal()
+    assert dock.fit.form.experiment().describe() == experiment.describe()
+    assert dock.fit.section.currentData() == "columnar"
+    assert from_um(dock.fit.psf.value()) == pytest.approx(
+        acquisition.metadata["truth"]["psf_fwhm"]
+    )
+
+
+@pytest.mark.slow
+def test_the_analysed_sample_has_every_result_in_place(viewer: ViewerModel, qtbot: Any) -> None:
+    for data in sample_data.analysed_polycrystal():
+        viewer.add_layer(Layer.create(*data))
+    names = [layer.name for layer in viewer.layers]
+    assert {"6Li fraction", "Model fraction", "log10 k (m/s)", "Grain boundaries"} <= set(names)
+    assert len({layer.units for layer in viewer.layers}) == 1
+    dock = AllSteps(viewer)
+    qtbot.addWidget(dock)
+    assert viewer.layers["log10 k (m/s)"].colorbar.visible
+    fit = science_samples.llto_polycrystal_fit()
+    assert dock.results.table.model().rowCount() == len(fit.table)
+    assert all(step.status == "" for step in (dock.data, dock.ratio, dock.boundaries, dock.fit))
+    dock.results.table.selectRow(0)
+    assert dock.results.plot.axes.get_title().startswith("Boundary ")

@@ -268,11 +268,16 @@ def test_grains_are_checked() -> None:
 
 
 def test_fraction_limits_ignore_nearly_empty_pixels() -> None:
-    value = np.concatenate([np.linspace(0.1, 0.9, 1000), [0.0, 1.0] * 20])
+    value = np.concatenate([np.linspace(0.1, 0.7, 1000), [0.0, 1.0] * 20])
     counts = np.concatenate([np.full(1000, 500), np.ones(40)])
     low, high = colours.fraction_limits(value, counts)
-    assert low == pytest.approx(0.104, abs=0.003)
-    assert high == pytest.approx(0.896, abs=0.003)
+    assert low == pytest.approx(0.103, abs=0.003)
+    assert high == pytest.approx(0.697, abs=0.003)
+
+
+def test_a_scale_over_nearly_everything_is_labelled_zero_to_one() -> None:
+    assert colours.readable_limits(0.0759, 0.95) == (0.0, 1.0)
+    assert colours.readable_limits(0.3, 0.3) == pytest.approx((0.25, 0.35))
 
 
 def test_fraction_limits_of_nothing_are_those_of_a_fraction() -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "fraction_limits",
     "log_permeability",
     "permeability_limits",
+    "readable_limits",
     "value_limits",
 ]
 
@@ -50,11 +51,17 @@ def value_limits(fraction: NDArray[Any]) -> tuple[float, float]:
     finite = fraction[np.isfinite(fraction)]
     if finite.size == 0:
         return 0.0, 1.0
-    return _not_empty(float(finite.min()), float(finite.max()))
+    return readable_limits(float(finite.min()), float(finite.max()))
 
 
-def _not_empty(low: float, high: float) -> tuple[float, float]:
-    """Return limits within 0 to 1 that are 0.01 apart or more."""
+def readable_limits(low: float, high: float) -> tuple[float, float]:
+    """Return limits of a fraction whose colour scale can be read.
+
+    They are 0.01 apart or more. Where they span nearly everything they are 0
+    and 1: napari would label a scale from 0.08 to 0.95 with 0.5 alone.
+    """
+    if high - low > 0.8:
+        return 0.0, 1.0
     if high - low < 0.01:
         low, high = low - 0.05, high + 0.05
     return max(0.0, low), min(1.0, high)
@@ -73,7 +80,7 @@ def fraction_limits(value: NDArray[Any], counts: NDArray[Any]) -> tuple[float, f
     values = value[good][order]
     weight = np.cumsum(counts[good][order], dtype=float)
     low, high = values[np.searchsorted(weight, (0.005 * weight[-1], 0.995 * weight[-1]))]
-    return _not_empty(float(low), float(high))
+    return readable_limits(float(low), float(high))
 
 
 def log_permeability(table: pd.DataFrame, size: int) -> NDArray[np.float32]:

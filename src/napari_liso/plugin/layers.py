@@ -165,7 +165,7 @@ def fraction_layer(
     name: str,
     placement: Placement,
     *,
-    bin: int = 1,  # noqa: A002 - the word of the science function
+    bin: int = 1,
     limits: tuple[float, float] | None = None,
     sources: Iterable[str] = (),
     **parameters: Any,
@@ -189,7 +189,9 @@ def fraction_layer(
     parameters
         Of the computation, for the provenance.
     """
-    limits = limits or colours.fraction_limits(fraction.value, fraction.counts)
+    limits = colours.readable_limits(
+        *(limits or colours.fraction_limits(fraction.value, fraction.counts))
+    )
     record = provenance("fraction", sources, bin=bin, **parameters, contrast_limits=list(limits))
     arguments = {
         "name": name,

@@ -67,11 +67,13 @@ def analysed_polycrystal() -> list[ly.LayerData]:
 
 
 def _counts(acquisition: Acquisition, experiment: Experiment) -> list[ly.LayerData]:
-    """Return the counts layers, with the experiment where the fit's form looks for it."""
+    """Return the counts layers, with all that the fit's form needs to fill itself."""
     layers = ly.acquisition_layers(acquisition)
     for _, arguments, _ in layers:
         record: dict[str, Any] = arguments["metadata"][ly.PROVENANCE]
         record["experiment"] = experiment.describe()
+        record["section"] = "columnar"
+        record["psf_fwhm"] = acquisition.metadata["truth"]["psf_fwhm"]
     return layers
 
 

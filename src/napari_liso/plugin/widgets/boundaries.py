@@ -218,9 +218,7 @@ class BoundariesPanel(Panel):
 def _segment(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[Any]:
     from napari_liso.microstructure.grains import segment_grains
 
-    total = a + b
-    fraction = np.divide(a, total, out=np.zeros(a.shape), where=total > 0)
-    return segment_grains(fraction)
+    return segment_grains(n6=a, n7=b)
 
 
 def _find(grains: NDArray[np.int32], pixel_size: tuple[float, float]) -> Boundaries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from typing import Any
 
 import pandas as pd
@@ -55,32 +56,34 @@ class BoundaryModel(QAbstractTableModel):
     def __init__(self, columns: tuple[str, ...]) -> None:
         super().__init__()
         self.columns = columns
-        self._rows = pd.DataFrame()
+        self._ids: list[int] = []
+        # made once: Qt asks for every cell many times
+        self._texts: list[list[str]] = []
+        self._keys: list[list[Any]] = []
 
     def set_features(self, features: pd.DataFrame | None) -> None:
         """Show other boundaries; None shows nothing."""
+        rows: list[dict[Hashable, Any]] = []
+        if features is not None:
+            there = (features["index"] > 0) & (features["state"] != "removed")
+            rows = features[there].to_dict("records")
         self.beginResetModel()
-        if features is None:
-            self._rows = pd.DataFrame()
-        else:
-            there = (features["index"] > 0) & ~features["state"].isin(["removed", ""])
-            self._rows = features[there].reset_index(drop=True)
+        self._ids = [int(row["index"]) for row in rows]
+        self._texts = [[_text(row, column) for column in self.columns] for row in rows]
+        self._keys = [[_sort_key(row, column) for column in self.columns] for row in rows]
         self.endResetModel()
 
     def id_of(self, row: int) -> int:
         """Return the boundary's id in a row."""
-        return int(self._rows["index"].iloc[row])
+        return self._ids[row]
 
     def row_of(self, label: int) -> int:
         """Return the row of a boundary's id, -1 if there is none."""
-        if self._rows.empty:
-            return -1
-        found = self._rows.index[self._rows["index"] == label]
-        return int(found[0]) if len(found) else -1
+        return self._ids.index(label) if label in self._ids else -1
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of boundaries."""
-        return 0 if parent is not None and parent.isValid() else len(self._rows)
+        return 0 if parent is not None and parent.isValid() else len(self._ids)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of columns."""
@@ -100,52 +103,55 @@ class BoundaryModel(QAbstractTableModel):
         """Return the text, sort key, tooltip or alignment of a cell."""
         if not index.isValid():
             return None
-        row, column = self._rows.iloc[index.row()], self.columns[index.column()]
+        text, column = self._texts[index.row()][index.column()], self.columns[index.column()]
         if role == _ALL_ROLES.DisplayRole:
-            return self._text(row, column)
+            return text
         if role == _ALL_ROLES.UserRole:
-            return self._sort_key(row, column)
+            return self._keys[index.row()][index.column()]
         if role == _ALL_ROLES.ToolTipRole:
-            return f"{_COLUMNS[column][0]}: {self._text(row, column)}"
+            return f"{_COLUMNS[column][0]}: {text}"
         if role == _ALL_ROLES.TextAlignmentRole:
             words = column in ("state", "verdict", "grains")
             side = Qt.AlignmentFlag.AlignLeft if words else Qt.AlignmentFlag.AlignRight
             return side | Qt.AlignmentFlag.AlignVCenter
         return None
 
-    def _text(self, row: pd.Series, column: str) -> str:
-        if column == "id":
-            return str(int(row["index"]))
-        if column == "grains":
-            return f"{row['grain_a']} | {row['grain_b']}"
-        if column == "length":
-            return f"{row['length_um']:.2f}"
-        if column == "state":
-            return str(row["state"])
-        verdict = row.get("verdict", "")
-        if not isinstance(verdict, str) or not verdict:
-            return "–"
-        if column == "verdict":
-            return _WORDS.get(verdict, verdict)
-        lower, upper = row["k_lower_m_per_s"], row["k_upper_m_per_s"]
-        if column == "interval":
-            return interval(lower, upper)
-        if verdict == "lower_bound":
-            return f"> {scientific(lower if lower > 0 else row['k_m_per_s'])}"
-        if verdict == "upper_bound":
-            return f"< {scientific(upper if math.isfinite(upper) else row['k_m_per_s'])}"
-        return scientific(row["k_m_per_s"])
 
-    def _sort_key(self, row: pd.Series, column: str) -> Any:
-        if column in ("k", "interval"):
-            value = float(row.get("k_m_per_s", math.nan))
-            return math.inf if math.isnan(value) else value
-        keys = {
-            "id": lambda: int(row["index"]),
-            "grains": lambda: float(row["grain_a"] + row["grain_b"] / 1e6),
-            "length": lambda: float(row["length_um"]),
-        }
-        return keys[column]() if column in keys else self._text(row, column)
+def _text(row: dict[Hashable, Any], column: str) -> str:
+    """Return what a cell shows."""
+    if column == "id":
+        return str(int(row["index"]))
+    if column == "grains":
+        return f"{row['grain_a']} | {row['grain_b']}"
+    if column == "length":
+        return f"{row['length_um']:.2f}"
+    if column == "state":
+        return str(row["state"])
+    verdict = row.get("verdict")
+    if not isinstance(verdict, str):
+        return "–"
+    lower, upper = row["k_lower_m_per_s"], row["k_upper_m_per_s"]
+    if column == "verdict":
+        return _WORDS.get(verdict, verdict)
+    if column == "interval":
+        return interval(lower, upper)
+    if verdict == "lower_bound":
+        return f"> {scientific(lower if lower > 0 else row['k_m_per_s'])}"
+    if verdict == "upper_bound":
+        return f"< {scientific(upper if math.isfinite(upper) else row['k_m_per_s'])}"
+    return scientific(row["k_m_per_s"])
+
+
+def _sort_key(row: dict[Hashable, Any], column: str) -> Any:
+    """Return what a cell is sorted by: numbers as numbers, unknown k last."""
+    if column in ("k", "interval"):
+        value = float(row.get("k_m_per_s", math.nan))
+        return math.inf if math.isnan(value) else value
+    if column == "id":
+        return int(row["index"])
+    if column == "grains":
+        return float(row["grain_a"] + row["grain_b"] / 1e6)
+    return float(row["length_um"]) if column == "length" else _text(row, column)
 
 
 class BoundaryTable(QTableView):
@@ -172,6 +178,7 @@ class BoundaryTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setResizeContentsPrecision(50)  # rows that are measured, of thousands
         header.setStretchLastSection(True)
         self.setFixedHeight(8 * (self.fontMetrics().height() + 8))
         self.selectionModel().selectionChanged.connect(self._on_rows)
@@ -188,7 +195,9 @@ class BoundaryTable(QTableView):
         fitted = self._context.current_fit() is not None
         for place, column in enumerate(self._columns):
             later = column in ("k", "interval", "verdict")
-            self.setColumnHidden(place, later != fitted and (later or column == "state"))
+            hidden = later != fitted and (later or column == "state")
+            if hidden != self.isColumnHidden(place):
+                self.setColumnHidden(place, hidden)
         self._on_selection()
 
     def _on_rows(self) -> None:

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QWi
 
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
-from napari_liso.plugin.widgets.parts import LayerBox, Panel, form
+from napari_liso.plugin.widgets.parts import LayerBox, MessageLine, Panel, form
 from napari_liso.units import to_um
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class DataPanel(Panel):
         self.other = LayerBox(
             context.other, "choose a layer", "Counts of the other isotope of the element, 7Li"
         )
+        self.notes = MessageLine()
+        self.notes.setToolTip("What the reader found out about this file")
         self.pixel = QLabel()
         self.pixel.setToolTip("Side lengths of a pixel, from the unit and scale of the layer")
         self.size_box = QDoubleSpinBox()
@@ -66,6 +68,7 @@ class DataPanel(Panel):
         rows.addRow("", self.unknown)
         self.column.addWidget(self.hint)
         self.column.addLayout(rows)
+        self.column.addWidget(self.notes)
         self.column.addWidget(self.message)
         for signal in (
             context.layers_changed,
@@ -103,6 +106,7 @@ class DataPanel(Panel):
         self.hint.setVisible(not self.context.tracer.candidates)
         known = counts is not None and all(ly.has_length_unit(layer) for layer in counts)
         self.unknown.setVisible(counts is not None and not known)
+        self.notes.say("\n".join(self._notes()))
         if counts is None:
             self.pixel.setText("–")
         elif known:
@@ -110,6 +114,16 @@ class DataPanel(Panel):
             self.pixel.setText(f"{y:.4g} × {x:.4g} µm")
         else:
             self.pixel.setText("not in the file: please type it")
+
+    def _notes(self) -> list[str]:
+        """Return what is to be known about the file behind the counts."""
+        layer = self.context.tracer.current
+        acquisition = None if layer is None else ly.acquisition_from_layer(layer)
+        if acquisition is None:
+            return []
+        facts = acquisition.metadata
+        note = [facts["note"]] if facts.get("note") else []
+        return [*note, *(f"⚠ {text}" for text in facts.get("warnings", ()))]
 
     def apply_size(self) -> None:
         """Give the counts, and every layer of the same grid without a unit, the typed size."""

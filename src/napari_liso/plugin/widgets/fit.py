@@ -21,7 +21,7 @@ from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.parts import MessageLine, Panel, enable, form, wide
-from napari_liso.units import from_um
+from napari_liso.units import from_um, to_um
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
@@ -139,10 +139,12 @@ class ExperimentForm(QWidget):
     def fill(self, described: dict[str, Any]) -> None:
         """Take the values of `Experiment.describe`, as a simulated sample carries them."""
         stages = described["stages"]
-        unit = "h" if stages[0]["duration"] >= 3600 else "min"
-        self.duration_unit.setCurrentText(unit)
-        self.duration.setValue(stages[0]["duration"] / _SECONDS[unit])
         rest = sum(stage["duration"] for stage in stages[1:])
+        durations = (stages[0]["duration"], rest)
+        exact = [u for u, s in _SECONDS.items() if all((d / s * 1e4) % 1 == 0 for d in durations)]
+        unit = exact[0] if exact else "s"  # the largest that loses no digit
+        self.duration_unit.setCurrentText(unit)
+        self.duration.setValue(durations[0] / _SECONDS[unit])
         self.anneal.setValue(rest / _SECONDS[unit])
         self.temperature_unit.setCurrentText("°C")
         self.temperature.setValue(stages[0]["temperature"] - _ZERO_CELSIUS)
@@ -267,10 +269,13 @@ class FitPanel(Panel):
         return ""
 
     def _fill_from(self, layer: Layer) -> None:
-        """Take the experiment that a simulated sample carries."""
-        described = experiment_of(layer)
-        if described is not None:
-            self.form.fill(described)
+        """Take the experiment that a sample's counts carry, if they do."""
+        record = layer.metadata.get(ly.PROVENANCE, {})
+        if "experiment" not in record:
+            return
+        self.form.fill(record["experiment"])
+        self.section.setCurrentIndex(self.section.findData(record["section"]))
+        self.psf.setValue(to_um(record["psf_fwhm"]))
 
     def _on_section(self) -> None:
         self.explain.setText(_SECTIONS[self.section.currentData()][1])
@@ -350,12 +355,6 @@ class FitPanel(Panel):
             f"Done: {verdicts.get('resolved', 0)} of {len(fit.table)} boundaries resolved. "
             "See Results."
         )
-
-
-def experiment_of(layer: Layer) -> dict[str, Any] | None:
-    """Return the experiment that a sample's counts layer carries, or None."""
-    found = layer.metadata.get(ly.PROVENANCE, {}).get("experiment")
-    return found if isinstance(found, dict) and found.get("stages") else None
 
 
 def _fit(*args: Any, **kwargs: Any) -> DiffusionFit:

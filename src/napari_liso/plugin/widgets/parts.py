@@ -155,8 +155,8 @@ def format_estimate(value: float, lower: float, upper: float, verdict: str) -> s
         return f"below {scientific(upper if math.isfinite(upper) else value)}"
     if lower > 0 and math.isfinite(upper):
         power = math.floor(math.log10(value))
-        ends = (f"{end / 10.0**power:.2g}" for end in (lower, upper))
-        return f"{value / 10.0**power:.1f} ({'–'.join(ends)}){_power(power)}"
+        ends = "–".join(_mantissa(end / 10.0**power) for end in (lower, upper))
+        return f"{value / 10.0**power:.1f} ({ends}){_power(power)}"
     return f"{scientific(value)} ({interval(lower, upper)})"
 
 
@@ -164,8 +164,14 @@ def interval(lower: float, upper: float) -> str:
     """Write an interval, in one power of ten where its ends are near: ``2.3–5.4×10⁻⁸``."""
     if lower > 0 and math.isfinite(upper) and upper / lower < 100:
         power = math.floor(math.log10(upper))
-        return f"{lower / 10.0**power:.2g}–{upper / 10.0**power:.1f}{_power(power)}"
+        ends = "–".join(_mantissa(end / 10.0**power) for end in (lower, upper))
+        return f"{ends}{_power(power)}"
     return f"{scientific(lower)} – {scientific(upper)}"
+
+
+def _mantissa(value: float) -> str:
+    """Write two digits, the zero after the point included: ``3.0``, ``0.98``, ``12``."""
+    return f"{value:.2f}" if value < 0.995 else f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
 
 
 def _power(exponent: int) -> str:
