@@ -319,11 +319,11 @@ def show(viewer: ViewerModel, layer_data: LayerData) -> Layer:
     images, and contrast limits where they were changed by hand.
     """
     data, arguments, kind = layer_data
-    record = arguments["metadata"][PROVENANCE]
+    role = arguments["metadata"][PROVENANCE]["role"]
     for old in viewer.layers:
         # the class by name: seen from a dock widget, a layer is a proxy
         same_kind = old.__class__.__name__.lower() == kind and old.ndim == data.ndim
-        same = old.name == arguments["name"] and role_of(old) == record["role"]
+        same = old.name == arguments["name"] and role_of(old) == role
         if same and same_kind:
             _update(old, data, arguments)
             return old
@@ -388,10 +388,9 @@ def dress(layer: Layer) -> None:
         return
     layer.colorbar.size = (22, 180)
     layer.colorbar.visible = True
-    name = getattr(layer, "name_overlay", None)
-    if name is not None:
-        name.position = layer.colorbar.position
-        name.visible = True
+    if hasattr(layer, "name_overlay"):
+        layer.name_overlay.position = layer.colorbar.position
+        layer.name_overlay.visible = True
 
 
 def recolour_boundaries(
