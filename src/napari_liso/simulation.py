@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.diffusion.experiment import Experiment
@@ -91,7 +92,7 @@ def simulate(
     if psf_fwhm > 0:
         sigma = [psf_fwhm / _FWHM / size for size in found.pixel_size]
         expected = np.stack([ndimage.gaussian_filter(e, sigma, mode="nearest") for e in expected])
-    counts = np.random.default_rng(seed).poisson(np.clip(expected, 0, None)).astype(np.int64)
+    counts = _stream(seed, 1).poisson(np.clip(expected, 0, None)).astype(np.int64)
     return Acquisition(
         counts=counts[:, None],
         channels=("6Li", "7Li"),
@@ -110,6 +111,15 @@ def simulate(
             },
         },
     )
+
+
+def _stream(seed: int, use: int) -> np.random.Generator:
+    """Random numbers for one use.
+
+    One seed may serve for grains, permeabilities and counts: streams that shared
+    their numbers would tie the counts to the truth and spoil tests of coverage.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(use,)))
 
 
 def _permeabilities(
@@ -155,11 +165,9 @@ def voronoi_grains(
     ndarray
         Labels 1..number, int32 (y, x).
     """
-    from scipy.spatial import cKDTree
-
     if number < 1 or number > shape[0] * shape[1]:
         raise ValueError(f"number must be 1 to the number of pixels, got {number}")
-    centres = np.random.default_rng(seed).uniform(0, 1, (number, 2)) * shape
+    centres = _stream(seed, 2).uniform(0, 1, (number, 2)) * shape
     pixels = np.indices(shape).reshape(2, -1).T + 0.5
     nearest = cKDTree(centres).query(pixels)[1]
     for _ in range(relaxed):

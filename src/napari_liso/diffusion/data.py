@@ -208,7 +208,8 @@ def _unreached(boundaries: Boundaries, experiment: Experiment) -> list[str]:
     if not cut_off.any():
         return []
     grains = np.unique(boundaries.grains[cut_off])
-    return [
+    note = (
         f"{grains.size} grain(s) have no path to the source on this map (pores around them): "
         "their boundaries cannot be decided."
-    ]
+    )
+    return [note]

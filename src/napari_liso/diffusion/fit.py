@@ -202,7 +202,8 @@ def _start(
         optimum = maximise(problem, optimum.theta, report.tick)
         if level == MAX_LEVEL and rms > _TOLERANCE:
             warnings.append(
-                f"The fronts are steeper than the model resolves: its fraction may be off by {rms:.1g}."
+                "The fronts are steeper than the model resolves: "
+                f"its fraction may be off by {rms:.1g}."
             )
     dispersion = problem.data.pearson(
         problem.data.fraction(problem.model, optimum.run.final), optimum.theta.size

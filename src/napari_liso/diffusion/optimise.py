@@ -252,7 +252,9 @@ def linearise(problem: Problem, theta: FloatArray) -> Optimum:
     blocks = [problem.temper * block for block in curvature.blocks]
     information = jacobian.T @ block_product(problem.model, blocks, jacobian)
     information = (information + information.T) / 2
-    covariance = np.linalg.pinv(information + problem.precision(), hermitian=True)
+    covariance: FloatArray = np.linalg.pinv(
+        information + problem.precision(), hermitian=True
+    ).astype(np.float64)
     return Optimum(
         problem=problem,
         theta=theta,

@@ -280,15 +280,13 @@ def _facing_source(
     grains: NDArray[np.integer], experiment: Experiment, edge: str, shift: tuple[int, int]
 ) -> NDArray[np.bool_]:
     """Pixels of grains whose face toward `shift` is a source face."""
-    border = np.zeros(grains.shape, dtype=bool)
-    border[
-        {
-            "left": np.s_[:, 0],
-            "right": np.s_[:, -1],
-            "top": np.s_[0],
-            "bottom": np.s_[-1],
-        }[edge]
-    ] = True
+    y, x = np.indices(grains.shape)
+    border = {
+        "left": x == 0,
+        "right": x == grains.shape[1] - 1,
+        "top": y == 0,
+        "bottom": y == grains.shape[0] - 1,
+    }[edge]
     if isinstance(experiment.source, str):
         return border & (grains > 0) if edge == experiment.source else np.zeros_like(border)
     mask = np.asarray(experiment.source, dtype=bool)
@@ -296,8 +294,7 @@ def _facing_source(
         raise ValueError(f"the source mask is {mask.shape}, the grains are {grains.shape}")
     mask = mask & (grains > 0)
     padded = np.pad(grains, 1, constant_values=-1)
-    y, x = np.indices(grains.shape) + 1
-    beyond = padded[y + shift[0], x + shift[1]]
+    beyond = padded[y + 1 + shift[0], x + 1 + shift[1]]
     # A corner pixel of a masked edge has a second outer face that is no source: an image
     # border counts where the mask runs along it.
     pair = np.ones((2, 1) if shift[0] == 0 else (1, 2), dtype=bool)

@@ -27,6 +27,8 @@ FloatArray = NDArray[np.float64]
 _SPREAD_SCALE = 1.0
 _CENTRE_SD = 12.0  # of ln k around d/t: ten decades within two of them
 _FIRST_SPREAD = 0.6
+#: Kept per chain: to find the posterior mean, and to report.
+_ITERATIONS = (120, 1200)
 #: One boundary alone has no population; its ln k may lie anywhere within this of d/t.
 _ALONE_SPREAD = 6.0
 
@@ -119,7 +121,7 @@ class _Hierarchy:
         prior[-3] = 1e-2
         prior[-2] = 1e4 if self.spread_known else 1 / _CENTRE_SD**2
         prior[-1] = 1.0 if self.spread_known else 2 * float(spread) ** 2 + 0.1
-        result: FloatArray = np.linalg.inv(curve + np.diag(prior))
+        result: FloatArray = np.linalg.inv(curve + np.diag(prior)).astype(np.float64)
         return (result + result.T) / 2
 
 
@@ -147,13 +149,13 @@ def find_posterior(
     spread = _ALONE_SPREAD if alone else _FIRST_SPREAD
     optimum = maximise(replace(problem, sigma=spread), theta, progress)
     point = optimum
-    for iterations in (120, 400):
+    for iterations in _ITERATIONS:
         surrogate = build_surrogate(point)
         draws, hierarchy = _draw(surrogate, problem, spread, rng, iterations, progress)
         ln_theta, spreads, _ = hierarchy.unpack(draws.flat)
         spread = float(np.sqrt((spreads**2).mean()))
         low, high = problem.bounds()
-        if iterations == 120:
+        if iterations == _ITERATIONS[0]:
             mean = np.clip(ln_theta.mean(axis=1), low, high)
             optimum = maximise(replace(problem, sigma=spread), optimum.theta, progress)
             # Where the data leave D open its mean runs away: stay at the maximum.

@@ -87,7 +87,7 @@ def sample(
         with np.errstate(over="ignore", invalid="ignore"):
             level, slope = log_density(centre[:, None] + root @ np.clip(z, -_LOST, _LOST))
             pull = root.T @ np.clip(np.nan_to_num(slope), -_STEEPEST, _STEEPEST)
-        return np.where(np.isfinite(level), level, -np.inf), pull
+        return np.where(np.isfinite(level), level, -np.inf), np.asarray(pull, dtype=np.float64)
 
     step = 0.7 * dimension**-0.25
     z = 0.5 * rng.standard_normal((dimension, chains))
