@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import closed_forms
 import numpy as np
@@ -151,7 +152,7 @@ def test_chain_of_well_mixed_grains_with_an_anneal() -> None:
     strip = Strip(pieces, pixel, stages)
     cuts = np.cumsum((0, *pieces))
     for profile in (strip.full(k, D), strip.reduced(k, D, 0)):
-        means = [profile[i:j].mean() for i, j in zip(cuts[:-1], cuts[1:], strict=True)]
+        means = [profile[i:j].mean() for i, j in pairwise(cuts)]
         np.testing.assert_allclose(means, theta, atol=4e-3)
 
 
@@ -259,8 +260,10 @@ def test_stages_on_a_mosaic_against_a_matrix_exponential() -> None:
     grains[5:7, 6:8] = 0
     k_of = dict(
         zip(
-            [(1, 2), (2, 3), (4, 5), (5, 6), (7, 8), (8, 9)]
-            + [(1, 4), (4, 7), (2, 5), (5, 8), (3, 6), (6, 9)],
+            [
+                *((1, 2), (2, 3), (4, 5), (5, 6), (7, 8), (8, 9)),
+                *((1, 4), (4, 7), (2, 5), (5, 8), (3, 6), (6, 9)),
+            ],
             np.geomspace(1e-8, 3e-6, 12),
             strict=True,
         )
