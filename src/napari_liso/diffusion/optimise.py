@@ -188,7 +188,7 @@ def maximise(
     problem: Problem,
     theta: FloatArray,
     progress: Callable[[], None] | None = None,
-    tolerance: float = 1e-4,
+    tolerance: float = 3e-3,
 ) -> Optimum:
     """Find the maximum near `theta`.
 
@@ -230,7 +230,9 @@ def maximise(
             step *= min(1.0, _LARGEST_STEP / max(float(np.abs(step).max()), 1e-300))
             promised = float(slope[moving] @ step - 0.5 * step @ part @ step)
             trial = point.theta.copy()
-            trial[moving] = np.clip(trial[moving] + step, low[moving], high[moving])
+            trial[moving] += step
+            trial[-1] = point.theta[-1] + _diffusivity_step(trial[-1] - point.theta[-1])
+            trial = np.clip(trial, low, high)
             gain = point.loss - problem.loss(trial)
             if promised < tolerance or gain > 0.1 * promised:
                 break
@@ -242,6 +244,15 @@ def maximise(
         damping = max(damping / 5.0, 1e-7)
         point = linearise(problem, trial)
     return point
+
+
+def _diffusivity_step(step: float) -> float:
+    """Step in ln D that moves 1/D as far as the linear step would.
+
+    The map answers linearly to 1/D: without this, steps in ln D overshoot to and
+    fro where the data hardly know D.
+    """
+    return float(np.clip(-np.log1p(-min(step, 0.9)), -_LARGEST_STEP, _LARGEST_STEP))
 
 
 def linearise(problem: Problem, theta: FloatArray) -> Optimum:

@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float64]
 LogDensity = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 _TARGET = 0.8
+#: Most leapfrog steps of a trajectory.
+_LONGEST = 30
 #: Whitened coordinates and slopes beyond these belong to lost trajectories.
 _LOST, _STEEPEST = 1e3, 1e9
 
@@ -99,7 +101,7 @@ def sample(
             progress()
         momentum = rng.standard_normal(z.shape)
         energy = level - 0.5 * (momentum**2).sum(axis=0)
-        length = int(rng.integers(1, max(2, round(3.0 / step)) + 1))
+        length = int(rng.integers(1, int(np.clip(round(3.0 / step), 2, _LONGEST)) + 1))
         size = step * rng.uniform(0.8, 1.2)
         position, pull = z, slope
         for _ in range(length):
