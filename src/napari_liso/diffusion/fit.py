@@ -136,7 +136,11 @@ def _fit(
     )
     if section == "bulk":
         corrected = correct_section(
-            posterior.ln_k.mean(axis=1), information, posterior.centre, posterior.spread
+            posterior.ln_k.mean(axis=1),
+            information,
+            float(posterior.optimum.theta[:-1].mean()),
+            posterior.centre,
+            posterior.spread,
         )
         population, estimates = corrected.population, corrected.estimates
         information = corrected.information
