@@ -287,7 +287,8 @@ def _headline(analysis: Analysis) -> list[str]:
         acquisition.metadata["note"],
         (
             f"  {y} x {x} pixels of {to_um(size[0]):g} um; "
-            f"6Li from the {experiment.source} edge for {experiment.duration / 60:g} min at {experiment.temperature - _ZERO_CELSIUS:g} C"
+            f"6Li from the {experiment.source} edge for {experiment.duration / 60:g} min "
+            f"at {experiment.temperature - _ZERO_CELSIUS:g} C"
         ),
     ]
 

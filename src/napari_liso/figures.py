@@ -419,6 +419,5 @@ def _log_limits(values: list[float]) -> Normalize:
 
 def _with_bad(cmap: str | Colormap) -> Colormap:
     """Return a copy of a colormap that shows NaN in grey."""
-    copy = (colormaps[cmap] if isinstance(cmap, str) else cmap).copy()
-    copy.set_bad(_NO_DATA)
-    return copy
+    given = colormaps[cmap] if isinstance(cmap, str) else cmap
+    return given.with_extremes(bad=_NO_DATA)
