@@ -65,6 +65,25 @@ def test_a_viewer_that_dies_ends_nothing(
     assert not (tmp_path / "screenshot.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (
+            "print('qt.qpa.xcb: no display\\nAvailable: xcb', file=e, flush=True); abort()",
+            "qt.qpa",
+        ),
+        ("print('qt.qpa.theme: none', file=e); raise ValueError('no shader')", "ValueError: no"),
+        ("sys.exit(3)", "napari ended with code 3"),
+    ],
+)
+def test_the_reason_is_the_line_that_tells(
+    code: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = "import sys; from os import abort; e = sys.stderr; "
+    monkeypatch.setattr(cli, "_VIEWER", (sys.executable, "-c", begin + code))
+    assert str(cli._screenshot(tmp_path / "screenshot.png")).startswith(reason)
+
+
 def test_a_viewer_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs = "import time; time.sleep(600)"
     monkeypatch.setattr(cli, "_VIEWER", (sys.executable, "-c", hangs))

@@ -183,7 +183,9 @@ def _screenshot(path: Path) -> str | None:
             return f"napari did not draw within {_PATIENCE:g} s"
         if done.returncode or not drawn.is_file():
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            return lines[-1] if lines else f"napari ended with code {done.returncode}"
+            # An exception ends with what it is; Qt first says why, and then talks on.
+            aborted = [line for line in lines if done.returncode < 0 and line.startswith("qt.qpa")]
+            return [*aborted[:1], *lines[-1:], f"napari ended with code {done.returncode}"][0]
         os.replace(drawn, path)
     return None
 
