@@ -106,7 +106,8 @@ def main(maps: int) -> None:
         print(
             f"{regime.biot:g} {regime.counts:g} {regime.stages} {regime.psf_fwhm * 1e6:g} | "
             f"{maps} {pooled['all'].size} | {share['all']:.3f} {share['resolved']:.3f} "
-            f"{share['bounds']:.3f} | {pooled['resolved'].size} {np.median(pooled['error']):.3f} | "
+            f"{share['bounds']:.3f} | "
+            f"{pooled['resolved'].size} {np.median(pooled['error']):.3f} | "
             f"{share['D']:.2f} {share['centre']:.2f} {share['spread']:.2f} | "
             f"{share['bias']:+.3f}",
             flush=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.overlays import show_scale_bar
 
 if TYPE_CHECKING:
     from napari_liso.acquisition import Acquisition
@@ -78,7 +79,7 @@ def _counts(acquisition: Acquisition, experiment: Experiment) -> list[ly.LayerDa
 
 
 def _dress_later() -> None:
-    """Turn on the colour scales once napari has made layers of what is returned.
+    """Turn on the colour scales and the scale bar once napari has made layers of what is returned.
 
     A layer tuple cannot ask for a colour scale, and without one the colours of
     the boundaries could not be read.
@@ -93,5 +94,6 @@ def _dress_later() -> None:
     def dress_all() -> None:
         for layer in viewer.layers:
             ly.dress(layer)
+        show_scale_bar(viewer)
 
     QTimer.singleShot(0, dress_all)

@@ -60,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     viewer.window.resize(*_SIZE)
     _settle()
     viewer.reset_view()
+    # Leave the corners to the colour scales and the scale bar.
+    scene = getattr(viewer, "scene", viewer)
+    scene.camera.zoom *= 0.86
     _settle()
     drawn = float(viewer.screenshot(canvas_only=True, flash=False)[..., :3].std())
     viewer.screenshot(given[0], canvas_only=False, flash=False)

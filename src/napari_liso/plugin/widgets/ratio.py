@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QPushButton, QSpinBox
 
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
+from napari_liso.plugin.overlays import show_scale_bar
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.parts import Panel, enable, form, wide
 
@@ -108,6 +109,8 @@ class RatioPanel(Panel):
         fraction, total = result
         tracer, factor = self._request["tracer"], self._request["bin"]
         confidence = self._request["confidence"]
+        if self.context.find("fraction") is None:
+            show_scale_bar(self.context.viewer)
         layer = ly.show(
             self.context.viewer,
             ly.fraction_layer(
