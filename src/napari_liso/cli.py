@@ -19,7 +19,7 @@ from napari_liso import __version__
 __all__ = ["main"]
 
 #: Longest time that the viewer may take to draw a screenshot, s.
-_PATIENCE = 60.0
+_PATIENCE = 75.0
 _WRONG = 2
 
 
