@@ -36,7 +36,9 @@ class Estimate:
     Parameters
     ----------
     value
-        Point estimate; for ``lower_bound`` and ``upper_bound`` the bound.
+        Point estimate. Of a diffusivity or a population that is only bounded it is
+        the bound; of a single boundary it stays the posterior median, which leans
+        on the population: report the bound instead.
     lower, upper
         Ends of the 95 % interval; 0 or inf where it is open.
     verdict
@@ -73,7 +75,8 @@ class DiffusionFit:
     ----------
     table
         One row a boundary, index = its id, columns `TABLE_COLUMNS`:
-        permeability and its 95 % ends in m/s (0 or inf where open), verdict,
+        permeability (posterior median) and its 95 % ends in m/s (0 or inf where
+        open: then the closed end is the answer), verdict,
         information (share of the population's variance of ln k that the data
         removed, 0 to 1), step (fraction in `grain_a` minus `grain_b` at the
         boundary), biot (k d/D), resistance (1/k, s/m).
