@@ -155,7 +155,7 @@ def find_posterior(
         ln_theta, spreads, _ = hierarchy.unpack(draws.flat)
         spread = float(np.sqrt((spreads**2).mean()))
         low, high = problem.bounds()
-        if iterations == _ITERATIONS[0]:
+        if iterations != _ITERATIONS[-1]:
             mean = np.clip(ln_theta.mean(axis=1), low, high)
             optimum = maximise(replace(problem, sigma=spread), optimum.theta, progress)
             # Where the data leave D open its mean runs away: stay at the maximum.
