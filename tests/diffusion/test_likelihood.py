@@ -19,7 +19,7 @@ SOURCE, BACKGROUND = 0.95, 0.0759
 @pytest.fixture(scope="module")
 def state() -> tuple[ReducedModel, NDArray[np.float64], BinomialData]:
     mosaic = mosaics.voronoi((30, 36), 7, 11, 0.5)
-    model = build_reduced(mosaic.crystal, 1)
+    model = build_reduced(mosaic.crystal, 1, 1e-10)
     run = evolve(model, mosaic.experiment.stages, mosaic.permeability, D, BACKGROUND - SOURCE)
     n6, n7 = mosaic.measure(40.0, 12)
     used = np.ones(n6.shape, dtype=bool)

@@ -28,7 +28,7 @@ def stages(mosaic: Mosaic) -> list[liso.Stage]:
 
 @pytest.fixture(scope="module")
 def model(mosaic: Mosaic) -> ReducedModel:
-    return build_reduced(mosaic.crystal, 1)
+    return build_reduced(mosaic.crystal, 1, 1e-10)
 
 
 @pytest.fixture(scope="module")

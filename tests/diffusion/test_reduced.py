@@ -42,7 +42,7 @@ def test_every_level_is_better_than_the_one_below() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> ReducedModel:
-    return build_reduced(mosaics.voronoi((40, 48), 8, 8, 0.3).crystal, 1)
+    return build_reduced(mosaics.voronoi((40, 48), 8, 8, 0.3).crystal, 1, 1e-10)
 
 
 def test_constant_is_in_the_basis(model: ReducedModel) -> None:

@@ -154,14 +154,14 @@ def _usable(
     used = (drawn > 0) & (total > 0) & (distance >= reach * (1 - 1e-9))
     state = boundaries.table["state"]
     used &= ~np.isin(nearest, state.index[state == "exclude"])
-    if psf_fwhm > 0 and isinstance(experiment.source, str):
-        used &= _far_from_edge(total.shape, experiment.source, boundaries.pixel_size, psf_fwhm)
+    notes = _unreached(boundaries, experiment)
+    if psf_fwhm > 0:
+        used &= _far_from_source(total.shape, experiment, boundaries.pixel_size, psf_fwhm)
     if not used.any():
         raise ValueError(
             f"no pixel with counts is farther than {reach * 1e6:g} um from every boundary: "
             "the grains are too small for this beam, or exclude is too large"
         )
-    notes = []
     grains = boundaries.grains
     counted = np.bincount(grains[used], minlength=int(grains.max()) + 1)
     blind = [int(g) for g in np.unique(grains[grains > 0]) if counted[g] < _FEW_PIXELS]
@@ -171,14 +171,18 @@ def _usable(
             f"{len(blind)} grain(s) have hardly a pixel away from their boundaries ({listed}): "
             "they conduct in the model but bring no data."
         )
-    notes += _unreached(boundaries, experiment)
     return used, notes
 
 
-def _far_from_edge(
-    shape: tuple[int, ...], edge: str, pixel_size: tuple[float, float], reach: float
+def _far_from_source(
+    shape: tuple[int, ...], experiment: Experiment, pixel_size: tuple[float, float], reach: float
 ) -> NDArray[np.bool_]:
     """Pixels whose blur does not reach over the source edge."""
+    if not isinstance(experiment.source, str):
+        mask = np.asarray(experiment.source, dtype=bool)
+        away = ndimage.distance_transform_edt(~mask, sampling=pixel_size)
+        return np.asarray(away + min(pixel_size) / 2 >= reach)
+    edge = experiment.source
     y, x = np.indices(shape) + 0.5
     distance = {
         "left": x * pixel_size[1],

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from napari_liso.diffusion import intervals
+from napari_liso.diffusion import caveats, intervals
 from napari_liso.diffusion.data import FitInput, check_input
 from napari_liso.diffusion.experiment import Experiment
 from napari_liso.diffusion.likelihood import BinomialData
@@ -22,7 +22,12 @@ from napari_liso.diffusion.posterior import Posterior, find_posterior
 from napari_liso.diffusion.propagate import evolve
 from napari_liso.diffusion.reduced import MAX_LEVEL, ReducedModel, build_reduced
 from napari_liso.diffusion.results import TABLE_COLUMNS, DiffusionFit, Estimate, Population
-from napari_liso.diffusion.section import correct_section
+from napari_liso.diffusion.section import (
+    SectionResult,
+    correct_few,
+    correct_section,
+    keep_open_end,
+)
 from napari_liso.microstructure.boundaries import Boundaries
 
 __all__ = ["fit_diffusion"]
@@ -38,7 +43,7 @@ _THREADS = 1
 #: error in terms of the counts: chi2 of the difference, a parameter.
 _TOLERANCE = 1e-3
 _CHI2_TOLERANCE = 0.25
-#: Pearson chi2 per degree of freedom beyond which the model does not describe the counts.
+#: Pearson chi2 per degree of freedom that deserves a word.
 _POOR = 1.2
 
 
@@ -123,11 +128,6 @@ def _fit(
     problem, theta, warnings = _start(given, crystal, experiment, report)
     report(0.4, "Drawing the posterior")
     posterior = find_posterior(problem, theta, seed, report.tick)
-    if posterior.r_hat > 1.3:
-        warnings.append(
-            f"The posterior was drawn incompletely (R-hat {posterior.r_hat:.2f}): "
-            "intervals may be off by a tenth of their width."
-        )
     report(0.75, "Finding intervals")
     estimates, information = intervals.boundary_estimates(posterior, report.tick)
     diffusivity = intervals.diffusivity_estimate(posterior)
@@ -135,27 +135,62 @@ def _fit(
         intervals.centre_estimate(posterior), intervals.spread_estimate(posterior)
     )
     if section == "bulk":
-        corrected = correct_section(
-            posterior.ln_k.mean(axis=1),
-            information,
-            float(posterior.optimum.theta[:-1].mean()),
-            posterior.centre,
-            posterior.spread,
-        )
+        corrected = _for_section(posterior, information, population.centre)
         population, estimates = corrected.population, corrected.estimates
         information = corrected.information
     report(0.97, "Writing the result")
-    result = _result(
-        given, problem.model, posterior, estimates, information, diffusivity, population
+    optimum = posterior.optimum
+    dispersion = problem.data.pearson(
+        problem.data.fraction(problem.model, optimum.run.final), optimum.theta.size
     )
-    warnings += _warnings(given, result.dispersion, diffusivity, section)
+    reasons = caveats.doubts(posterior, dispersion)
+    if reasons:
+        estimates = [caveats.unresolve(e) for e in estimates]
+        diffusivity = caveats.unresolve(diffusivity)
+        population = Population(
+            caveats.unresolve(population.centre), caveats.unresolve(population.spread)
+        )
+    result = _result(
+        given,
+        problem.model,
+        posterior,
+        estimates,
+        information,
+        diffusivity,
+        population,
+        dispersion,
+    )
+    shifts = caveats.fraction_sensitivity(posterior)
+    warnings += reasons + caveats.fraction_warning(posterior, shifts)
+    warnings += _warnings(given, dispersion, diffusivity, section)
     report(1.0, "Done")
     return replace(
         result,
         section=section,
         warnings=warnings,
-        provenance=_provenance(given, experiment, section, problem, posterior, seed),
+        provenance={
+            **_provenance(given, experiment, section, problem, posterior, seed),
+            "shift_of_ln_k_per_0.001_background": shifts["background"],
+            "shift_of_ln_k_per_0.01_source": shifts["source"],
+        },
     )
+
+
+def _for_section(
+    posterior: Posterior, information: FloatArray, flat_centre: Estimate
+) -> SectionResult:
+    """Correct for the hidden grains of a section."""
+    means = posterior.ln_k.mean(axis=1)
+    if means.size < 3:
+        return correct_few(means, posterior.ln_k.var(axis=1))
+    result = correct_section(
+        means,
+        information,
+        float(posterior.optimum.theta[:-1].mean()),
+        posterior.centre,
+        posterior.spread,
+    )
+    return keep_open_end(result, flat_centre)
 
 
 class _Reporter:
@@ -248,7 +283,9 @@ def _result(
     information: FloatArray,
     diffusivity: Estimate,
     population: Population,
+    dispersion: float,
 ) -> DiffusionFit:
+    """Result but for what `_fit` adds: section, warnings, provenance."""
     optimum = posterior.optimum
     problem, crystal = optimum.problem, model.crystal
     values = problem.data.fraction(model, optimum.run.final)
@@ -273,13 +310,13 @@ def _result(
         )
 
     return DiffusionFit(
-        table=_table(given, crystal, values, estimates, information, best_d),
+        table=_table(given, crystal, values, estimates, information, permeability, best_d),
         diffusivity=diffusivity,
         population=population,
         fraction=fraction,
         residual=residual,
         used=given.used,
-        dispersion=problem.data.pearson(values, optimum.theta.size),
+        dispersion=dispersion,
         section="columnar",
         warnings=[],
         provenance={},
@@ -293,6 +330,7 @@ def _table(
     values: FloatArray,
     estimates: list[Estimate],
     information: FloatArray,
+    permeability: FloatArray,
     diffusivity: float,
 ) -> pd.DataFrame:
     """One row a boundary; see `TABLE_COLUMNS`."""
@@ -303,6 +341,8 @@ def _table(
     jump = np.where(in_a, 1.0, -1.0) * (values[first] - values[second])
     weight = np.bincount(crystal.contact_boundary, crystal.contact_weight)
     step = np.bincount(crystal.contact_boundary, jump * crystal.contact_weight) / weight
+    # From the difference of two pixels to that across the barrier alone: flux / k.
+    step *= crystal.conductance(permeability, diffusivity) / permeability
     mine = [estimates[g] for g in given.group]
     k = np.array([e.value for e in mine])
     grain = np.bincount(crystal.cell_grain, np.diff(crystal.cell_start) * crystal.area)
@@ -364,5 +404,6 @@ def _provenance(
         "modes": problem.model.modes,
         "likelihood_exponent": problem.temper,
         "r_hat": posterior.r_hat,
+        "surrogate_misfit": posterior.misfit,
         "seed": seed,
     }

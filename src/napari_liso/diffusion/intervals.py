@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_liso.diffusion.optimise import Problem, maximise
-from napari_liso.diffusion.posterior import Posterior
+from napari_liso.diffusion.posterior import ALONE_SPREAD, Posterior
 from napari_liso.diffusion.results import Estimate, Verdict
 
 __all__ = [
@@ -130,30 +130,47 @@ class _Profile:
         return self.fit(theta, self.others)
 
 
-def _likelihood_ends(
-    posterior: Posterior, parameter: int
-) -> tuple[bool, bool, float | None, float | None]:
-    """Which ends are open, and where the likelihood alone has fallen by `OPEN`.
+@dataclass(frozen=True)
+class _Ends:
+    """What the likelihood alone says of one ln k or ln D.
 
-    Returns
-    -------
-    (open_below, open_above, lower, upper)
-        `lower` and `upper` are logarithms, given only where the other end is open.
+    `lower` and `upper`, where it has fallen by `OPEN`, are given only where the
+    other end is open.
     """
+
+    open_below: bool
+    open_above: bool
+    lower: float | None = None
+    upper: float | None = None
+
+
+def _boundary_ends(posterior: Posterior, parameter: int) -> _Ends:
+    if posterior.tabulated is not None:
+        return _tabulated_ends(*posterior.tabulated.profile(0))
     profile = _Profile.of(posterior, parameter)
     start, level = profile.best()
     centre = float(start[parameter])
-    known_d = parameter == profile.problem.groups
-    # 1/D has no lower end: D = 0 answers without limit.
-    below = np.inf if known_d else profile.at(-np.inf, start)[1] - level
-    above = profile.at(np.inf, start)[1] - level
-    open_below, open_above = bool(below < OPEN), bool(above < OPEN)
+    open_below = bool(profile.at(-np.inf, start)[1] - level < OPEN)
+    open_above = bool(profile.at(np.inf, start)[1] - level < OPEN)
     lower = upper = None
     if open_above and not open_below:
         lower = _crossing(profile, start, level, centre, -1.0)
     if open_below and not open_above:
         upper = _crossing(profile, start, level, centre, 1.0)
-    return open_below, open_above, lower, upper
+    return _Ends(open_below, open_above, lower, upper)
+
+
+def _tabulated_ends(nodes: FloatArray, level: FloatArray) -> _Ends:
+    inside = np.flatnonzero(level > -OPEN)
+    open_below, open_above = bool(inside[0] == 0), bool(inside[-1] == nodes.size - 1)
+    lower = upper = None
+    if open_above and not open_below:
+        i = inside[0]
+        lower = float(np.interp(-OPEN, level[[i - 1, i]], nodes[[i - 1, i]]))
+    if open_below and not open_above:
+        i = inside[-1]
+        upper = float(np.interp(-OPEN, level[[i + 1, i]], nodes[[i + 1, i]]))
+    return _Ends(open_below, open_above, lower, upper)
 
 
 def _crossing(
@@ -194,65 +211,119 @@ def boundary_estimates(
         the likelihood alone has fallen by 1.92. Where both are open the
         posterior's interval stays and the verdict is ``unresolved``.
     information
-        Share of the population's variance of ln k that the data removed.
+        Share of the population's variance of ln k that the data removed (of a
+        single boundary: of a spread of `ALONE_SPREAD`).
     """
-    typical = float((posterior.spread**2).mean())
     several = posterior.ln_k.shape[0] > 1
+    typical = float((posterior.spread**2).mean()) if several else ALONE_SPREAD**2
     estimates, information = [], []
     for parameter, draws in enumerate(posterior.ln_k):
         if progress is not None:
             progress()
         low, middle, high = np.quantile(draws, _LEVELS)
-        share = float(np.clip(1.0 - draws.var() / typical, 0.0, 1.0)) if several else 1.0
-        open_below, open_above, lower, upper = _likelihood_ends(posterior, parameter)
-        if lower is not None:
-            low, high = min(low, lower), np.inf
-        if upper is not None:
-            low, high = -np.inf, max(high, upper)
-        ends = float(np.exp(low)), float(np.exp(high))
-        verdict: Verdict = "unresolved" if open_below and open_above else judge(*ends, share)
-        estimates.append(Estimate(float(np.exp(middle)), *ends, verdict))
+        share = float(np.clip(1.0 - draws.var() / typical, 0.0, 1.0))
+        ends = _boundary_ends(posterior, parameter)
+        if ends.lower is not None:
+            low, high = min(low, ends.lower), np.inf
+        if ends.upper is not None:
+            low, high = -np.inf, max(high, ends.upper)
+        lower, upper = float(np.exp(low)), float(np.exp(high))
+        verdict: Verdict = (
+            "unresolved" if ends.open_below and ends.open_above else judge(lower, upper, share)
+        )
+        estimates.append(Estimate(float(np.exp(middle)), lower, upper, verdict))
         information.append(share)
     return estimates, np.array(information)
 
 
 def diffusivity_estimate(posterior: Posterior) -> Estimate:
-    """Diffusivity of the grains in m2/s; as a lower bound its value is the bound."""
+    """Diffusivity of the grains in m2/s; as a bound its value is the bound.
+
+    The ends are tested on the model itself, all permeabilities fitted again.
+    """
     low, middle, high = np.quantile(posterior.ln_d, _LEVELS)
-    _, open_above, lower, _ = _likelihood_ends(posterior, posterior.ln_k.shape[0])
-    if open_above:
-        low = low if lower is None else min(low, lower)
-        bound = float(np.exp(low))
+    if posterior.tabulated is not None:
+        ends = _tabulated_ends(*posterior.tabulated.profile(1))
+    else:
+        ends = _diffusivity_ends(posterior)
+    if ends.open_below and ends.open_above:
+        median = float(np.exp(middle))
+        return Estimate(median, float(np.exp(low)), float(np.exp(high)), "unresolved")
+    if ends.open_above:
+        bound = float(np.exp(low if ends.lower is None else min(low, ends.lower)))
         return Estimate(bound, bound, np.inf, "lower_bound")
-    ends = float(np.exp(low)), float(np.exp(high))
-    return Estimate(float(np.exp(middle)), *ends, judge(*ends))
+    if ends.open_below:
+        bound = float(np.exp(high if ends.upper is None else max(high, ends.upper)))
+        return Estimate(bound, 0.0, bound, "upper_bound")
+    lower, upper = float(np.exp(low)), float(np.exp(high))
+    return Estimate(float(np.exp(middle)), lower, upper, judge(lower, upper))
+
+
+def _diffusivity_ends(posterior: Posterior) -> _Ends:
+    optimum = posterior.optimum
+    problem = replace(optimum.problem, fixed=(optimum.problem.groups,))
+    falls = []
+    for bound in problem.bounds():
+        theta = optimum.theta.copy()
+        theta[-1] = bound[-1]
+        falls.append(maximise(problem, theta, tolerance=0.05).loss - optimum.loss)
+    open_below, open_above = falls[0] < OPEN, falls[1] < OPEN
+    lower = None
+    if open_above and not open_below:
+        profile = _Profile.of(posterior, problem.groups)
+        start, level = profile.best()
+        lower = _crossing(profile, start, level, float(start[-1]), -1.0)
+    return _Ends(open_below, open_above, lower)
 
 
 def centre_estimate(posterior: Posterior) -> Estimate:
     """Median permeability of the population in m/s.
 
     An end is open where a map with all boundaries at that limit is not
-    contradicted by the data (exact model, D fitted again).
+    contradicted by the data (exact model, D fitted again); the other end is then
+    where one permeability for all boundaries loses 1.92 of log-likelihood. Fewer
+    than three permeabilities do not make a population: unresolved.
     """
-    low, middle, high = np.quantile(posterior.centre, _LEVELS)
+    low, middle, high = (float(v) for v in np.exp(np.quantile(posterior.centre, _LEVELS)))
     optimum = posterior.optimum
-    problem = replace(optimum.problem, fixed=tuple(range(optimum.problem.groups)), sigma=np.inf)
-    least, most = problem.bounds()
-    best = problem.loss(optimum.theta)
-    ends = [low, high]
-    falls = []
-    for bound in (least, most):
+    groups = optimum.problem.groups
+    if groups < 3:
+        return Estimate(middle, low, high, "unresolved")
+    problem = replace(optimum.problem, fixed=tuple(range(groups)), sigma=np.inf)
+    best = min(problem.loss(optimum.theta), problem.loss(_shared(optimum.theta)))
+
+    def fall(ln_k: float) -> float:
         theta = optimum.theta.copy()
-        theta[:-1] = bound[:-1]
-        falls.append(maximise(problem, theta, tolerance=0.05).loss - best)
-    if falls[0] < OPEN <= falls[1]:
-        ends[0] = -np.inf
-    elif falls[1] < OPEN <= falls[0]:
-        ends[1] = np.inf
-    lower, upper = float(np.exp(ends[0])), float(np.exp(ends[1]))
-    verdict: Verdict = "unresolved" if max(falls) < OPEN else judge(lower, upper)
-    value = {"lower_bound": lower, "upper_bound": upper}.get(verdict, float(np.exp(middle)))
-    return Estimate(value, lower, upper, verdict)
+        theta[:-1] = ln_k
+        return maximise(problem, theta, tolerance=0.05).loss - best
+
+    least, most = (float(bound[0]) for bound in problem.bounds())
+    open_below, open_above = fall(least) < OPEN, fall(most) < OPEN
+    if open_below and open_above:
+        return Estimate(middle, low, high, "unresolved")
+    start = float(optimum.theta[:-1].mean())
+    if open_above:
+        bound = float(np.exp(_bisect(fall, least, start)))
+        return Estimate(bound, bound, np.inf, "lower_bound")
+    if open_below:
+        bound = float(np.exp(_bisect(fall, most, start)))
+        return Estimate(bound, 0.0, bound, "upper_bound")
+    return Estimate(middle, low, high, judge(low, high))
+
+
+def _shared(theta: FloatArray) -> FloatArray:
+    return np.append(np.full(theta.size - 1, theta[:-1].mean()), theta[-1])
+
+
+def _bisect(fall: Callable[[float], float], outside: float, inside: float) -> float:
+    """Last point, from outside in, at which the likelihood is ruled out, to 0.05."""
+    while abs(outside - inside) > 0.05:
+        middle = (outside + inside) / 2
+        if fall(middle) > OPEN:
+            outside = middle
+        else:
+            inside = middle
+    return outside
 
 
 def spread_estimate(posterior: Posterior) -> Estimate:

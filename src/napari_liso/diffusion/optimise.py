@@ -226,6 +226,9 @@ def maximise(
         promised = 0.0
         for _ in range(12):
             damped = part + damping * np.diag(np.diag(part) + 1e-8)
+            # A direction without curvature would ask for a step without end, and scaling
+            # that down would hold all others back. This fades with the slope.
+            damped += np.diag(np.abs(slope[moving]) / _LARGEST_STEP)
             step = np.linalg.solve(damped, slope[moving])
             step *= min(1.0, _LARGEST_STEP / max(float(np.abs(step).max()), 1e-300))
             promised = float(slope[moving] @ step - 0.5 * step @ part @ step)

@@ -175,6 +175,12 @@ def build_polycrystal(boundaries: Boundaries, experiment: Experiment) -> Polycry
 
     faces = boundaries.faces
     ids = present_boundaries(boundaries)
+    gone = np.setdiff1d(faces.boundary, ids)
+    if gone.size:
+        raise ValueError(
+            f"boundary {int(gone[0])} is removed, but its grains are still two: "
+            "merge them and find the boundaries again"
+        )
     face_row = np.searchsorted(ids, faces.boundary)
     flat = unknown.ravel()
     stretch = faces.staircase

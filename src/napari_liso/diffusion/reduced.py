@@ -13,9 +13,10 @@ with an orthonormal basis (the mass matrix is the identity).
 Levels of the basis, each containing the one below:
 
 0. constant, and the steady response to a uniform flux through each boundary;
-1. fluxes that vary linearly along the boundary too;
-2. responses at the rates 1/t and 10/t as well, for fronts that still move;
-3. quadratic fluxes, and the rates 1/t, 10/t, 100/t.
+1. fluxes that vary linearly along the boundary, and the responses of uniform
+   fluxes at the rates 1/t and 10/t, for fronts that still move;
+2. both together;
+3. quadratic fluxes, and the rate 100/t.
 """
 
 from __future__ import annotations
@@ -36,10 +37,15 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 MAX_LEVEL = 3
-_DEGREE = (0, 1, 1, 2)
-_RATES: tuple[tuple[float, ...], ...] = ((), (), (1.0, 10.0), (1.0, 10.0, 100.0))
+#: Degree of the fluxes along a boundary, by (rate * t, 0 = steady), for each level.
+_LOADS: tuple[dict[float, int], ...] = (
+    {0.0: 0},
+    {0.0: 1, 1.0: 0, 10.0: 0},
+    {0.0: 1, 1.0: 1, 10.0: 1},
+    {0.0: 2, 1.0: 2, 10.0: 2, 100.0: 2},
+)
 #: Shapes that add less than this to those before them (relative) are dropped.
-_DEPENDENT = 1e-7
+_DEPENDENT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,28 +127,25 @@ def build_reduced(crystal: Polycrystal, level: int, diffusion_area: float = 0.0)
     level
         See the module's text.
     diffusion_area
-        D t in m2 at the current estimate, for levels above 1: it places their
+        D t in m2 at the current estimate, for levels above 0: it places their
         rates. Any value gives a valid (Galerkin) model; a good one a small one.
 
     Raises
     ------
     ValueError
-        If the level does not exist or a level above 1 lacks `diffusion_area`.
+        If the level does not exist or a level above 0 lacks `diffusion_area`.
     """
     if not 0 <= level <= MAX_LEVEL:
         raise ValueError(f"level must be 0 to {MAX_LEVEL}, got {level}")
-    if level > 1 and not diffusion_area > 0:
-        raise ValueError("levels above 1 need the diffusion area D t")
+    if level > 0 and not diffusion_area > 0:
+        raise ValueError("levels above 0 need the diffusion area D t")
     laplacian = crystal.inner_laplacian()
-    loads = _loads(crystal, _DEGREE[level])
-    raw = _responses(crystal, laplacian, loads, 0.0)
-    for rate in _RATES[level]:
-        raw = [
-            np.column_stack([a, b])
-            for a, b in zip(
-                raw, _responses(crystal, laplacian, loads, rate / diffusion_area), strict=True
-            )
-        ]
+    raw = [np.empty((size, 0)) for size in np.diff(crystal.cell_start)]
+    for rate, degree in _LOADS[level].items():
+        loads = _loads(crystal, degree)
+        shift = rate / diffusion_area if rate else 0.0
+        found = _responses(crystal, laplacian, loads, shift)
+        raw = [np.column_stack(pair) for pair in zip(raw, found, strict=True)]
     shapes = [_orthonormal(columns, crystal.area) for columns in raw]
     start = np.concatenate([[0], np.cumsum([s.shape[1] for s in shapes])]).astype(np.int64)
     constant = np.zeros(start[-1])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 __all__ = ["Draws", "sample"]
 
@@ -63,6 +64,7 @@ def sample(
     chains: int = 12,
     warm_up: int = 150,
     iterations: int = 300,
+    refresh: Callable[[FloatArray, np.random.Generator], FloatArray] | None = None,
     progress: Callable[[], None] | None = None,
 ) -> Draws:
     """Draw from a density.
@@ -78,6 +80,9 @@ def sample(
         Source of randomness.
     chains, warm_up, iterations
         Number of chains, of iterations dropped and kept.
+    refresh
+        A second transition that leaves the density as it is, (dimensions,
+        chains) to the same, done after every trajectory.
     progress
         Called every iteration; may raise to abort.
     """
@@ -115,6 +120,10 @@ def sample(
         z = np.where(take, position, z)
         level = np.where(take, new_level, level)
         slope = np.where(take, pull, slope)
+        if refresh is not None:
+            moved = refresh(centre[:, None] + root @ z, rng)
+            z = solve_triangular(root, moved - centre[:, None], lower=True)
+            level, slope = whitened(z)
         if iteration < warm_up:
             step *= np.exp((float(probability.mean()) - _TARGET) / np.sqrt(iteration + 4.0))
         else:

@@ -21,7 +21,9 @@ __all__ = [
     "SECTION_SHIFT",
     "SECTION_SHIFT_SD",
     "SectionResult",
+    "correct_few",
     "correct_section",
+    "keep_open_end",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -93,15 +95,7 @@ def correct_section(
     weight = sigma**2 / (sigma**2 + own + SECTION_ERROR**2)
     best = ln_centre + weight * (ln_k - fitted) / share
     sd = np.sqrt(sigma**2 * (1 - weight) + centre_variance)
-    estimates = [
-        Estimate(
-            float(np.exp(m)),
-            float(np.exp(m - _NORMAL * s)),
-            float(np.exp(m + _NORMAL * s)),
-            "unresolved",
-        )
-        for m, s in zip(best, sd, strict=True)
-    ]
+    estimates = _estimates(best, sd)
     half = _NORMAL * np.sqrt(centre_variance)
     ends = float(np.exp(ln_centre - half)), float(np.exp(ln_centre + half))
     widest = float(np.quantile(spread, 0.975))
@@ -112,3 +106,66 @@ def correct_section(
         spread=Estimate(widest, 0.0, widest, "upper_bound"),
     )
     return SectionResult(population, estimates, weight)
+
+
+def correct_few(ln_k: FloatArray, variance: FloatArray) -> SectionResult:
+    """Correct one or two boundaries, which have no population to lean on.
+
+    Parameters
+    ----------
+    ln_k, variance
+        Posterior mean and variance of each ln k (m/s) in the 2-D fit.
+
+    Returns
+    -------
+    SectionResult
+        Each ln k lower by `SECTION_SHIFT`, its variance larger by that of the
+        shift and of a single boundary; nothing is known of the population.
+    """
+    sd = np.sqrt(variance + SECTION_ERROR**2 + SECTION_SHIFT_SD**2)
+    estimates = _estimates(ln_k - SECTION_SHIFT, sd)
+    centre = Estimate(
+        float(np.exp((ln_k - SECTION_SHIFT).mean())),
+        min(e.lower for e in estimates),
+        max(e.upper for e in estimates),
+        "unresolved",
+    )
+    population = Population(centre, Estimate(1.0, 0.0, float("inf"), "unresolved"))
+    return SectionResult(population, estimates, np.zeros(ln_k.size))
+
+
+def keep_open_end(result: SectionResult, flat: Estimate) -> SectionResult:
+    """Carry an end that the 2-D fit leaves open over into the corrected result.
+
+    Parameters
+    ----------
+    result
+        Corrected as if both ends were closed.
+    flat
+        Population centre of the 2-D fit. Where it is a bound, the corrected centre
+        and every boundary are bounds, too, moved and widened by the section.
+    """
+    if flat.verdict not in ("lower_bound", "upper_bound"):
+        return result
+    below = flat.verdict == "lower_bound"
+    sign = -1.0 if below else 1.0
+    bound = flat.value * np.exp(-SECTION_SHIFT + sign * _NORMAL * SECTION_SHIFT_SD)
+    single = bound * np.exp(sign * _NORMAL * SECTION_ERROR)
+
+    def one_sided(value: float, end: float) -> Estimate:
+        if below:
+            return Estimate(value, end, float("inf"), "lower_bound")
+        return Estimate(value, 0.0, end, "upper_bound")
+
+    estimates = [
+        one_sided(e.value, float(min(e.lower, single) if below else max(e.upper, single)))
+        for e in result.estimates
+    ]
+    population = Population(one_sided(float(bound), float(bound)), result.population.spread)
+    return SectionResult(population, estimates, result.information)
+
+
+def _estimates(ln_k: FloatArray, sd: FloatArray) -> list[Estimate]:
+    """Normal 95 % intervals in ln k; a section resolves none."""
+    ends = np.exp([ln_k, ln_k - _NORMAL * sd, ln_k + _NORMAL * sd])
+    return [Estimate(float(k), float(a), float(b), "unresolved") for k, a, b in ends.T]

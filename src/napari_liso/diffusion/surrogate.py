@@ -108,11 +108,13 @@ def build_surrogate(optimum: Optimum) -> Surrogate:
         if size <= 1e-12:
             continue
         answer = metric[:, group] @ change / size
-        # answer = (1 + a)(q - 1)/(1 + a q) solved for a, by least squares over the probes
-        left = answer * _PROBES - _PROBES + 1
+        # answer = (q - 1)/(1 + u (q - 1)) with u = a/(1 + a), solved for u by least squares
+        # over the probes: well conditioned for flat grains (u near 0) and open boundaries (1).
+        left = answer * (_PROBES - 1)
         right = _PROBES - 1 - answer
         weight = 1.0 / (1.0 + _PROBES**2)
-        a = (weight * left) @ right / max((weight * left) @ left, 1e-300)
+        u = (weight * left) @ right / max((weight * left) @ left, 1e-300)
+        a = u / max(1.0 - u, 1e-300) if u > 0 else 0.0
         saturation[group] = np.clip(a, _LEAST_SATURATED, _MOST_SATURATED)
     return Surrogate(
         centre=optimum.theta,
