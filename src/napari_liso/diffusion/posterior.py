@@ -158,7 +158,7 @@ class _Hierarchy:
         chain[groups, -3] = 1.0
         scaled = slope[:, None] * chain
         curve = scaled.T @ self.surrogate.information @ scaled
-        prior = np.diag(np.append(np.where(known, 1 / spread**2, 1.0), [1e-2, 0.0, 0.0]))
+        prior = np.diag(np.append(np.where(known, 1 / spread**2, 1.0), [1.0, 0.0, 0.0]))
         prior[:groups, -2] = prior[-2, :groups] = np.where(known, -1 / spread**2, 0.0)
         prior[-2, -2] = known.sum() / spread**2 + 1 / _CENTRE_SD**2
         prior[-1, -1] = 2 * known.sum() + 2 * float(spread) ** 2 + 0.1
