@@ -32,7 +32,7 @@ _CENTRE_SD = 12.0  # of ln k around d/t: ten decades within two of them
 _FIRST_SPREAD = 0.6
 _LN_SPREAD_RANGE = (-12.0, 4.0)
 #: Kept per chain: to find the posterior mean, and to report.
-_ITERATIONS = (120, 700)
+_ITERATIONS = (300, 1200)
 #: Split R-hat above which the chains are run again, three times as long.
 _AGREE = 1.1
 #: Standard deviation around d/t of the ln k of a boundary without a population.
