@@ -1,4 +1,4 @@
-"""What a reader of the numbers must know, and when nothing may be called resolved."""
+"""What a reader of the numbers must know, and when no verdict stands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BACKGROUND_STEP, _SOURCE_STEP = 0.001, 0.01
 
 
 def doubts(posterior: Posterior, dispersion: float) -> list[str]:
-    """Reasons why no estimate of this fit may be called resolved; empty if there are none.
+    """Reasons why no verdict of this fit stands; empty if there are none.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ def doubts(posterior: Posterior, dispersion: float) -> list[str]:
         found.append(
             f"The model does not describe these counts (chi2 of {_BLOCK} x {_BLOCK} pixels is "
             f"{blocks:.1f} times what their noise allows): look at "
-            "the residual, then at grains, source edge, times and fractions. Nothing is called "
-            "resolved."
+            "the residual, then at grains, source edge, times and fractions. No value and no "
+            "bound is given."
         )
     if posterior.r_hat > _DISAGREE or posterior.misfit > _MISFIT:
         found.append(
             f"The posterior could not be drawn reliably (R-hat {posterior.r_hat:.2f}, misfit "
-            f"{posterior.misfit:.1f}): intervals are rough, nothing is called resolved."
+            f"{posterior.misfit:.1f}): intervals are rough, no value and no bound is given."
         )
     data = replace(problem, sigma=np.inf)
     background = np.full(problem.data.total.size, problem.experiment.background_fraction)
@@ -56,7 +56,7 @@ def doubts(posterior: Posterior, dispersion: float) -> list[str]:
     if empty - data.loss(posterior.optimum.theta) < _SIGNAL:
         found.append(
             "No 6Li above the background was found: the tracer has not arrived, or the source "
-            "edge or the background fraction is wrong. Nothing is called resolved."
+            "edge or the background fraction is wrong. No value and no bound is given."
         )
     return found
 
@@ -77,8 +77,8 @@ def _block_dispersion(posterior: Posterior) -> float:
 
 
 def unresolve(estimate: Estimate) -> Estimate:
-    """Take back the verdict ``resolved``."""
-    return replace(estimate, verdict="unresolved") if estimate.verdict == "resolved" else estimate
+    """Take back every verdict: neither a value nor a bound stands."""
+    return replace(estimate, verdict="unresolved")
 
 
 def fraction_sensitivity(posterior: Posterior) -> dict[str, float]:

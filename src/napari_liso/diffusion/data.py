@@ -100,6 +100,12 @@ def check_input(
     group, shares = _groups(found, ids, chosen)
     reach = max(found.pixel_size) + psf_fwhm if exclude is None else float(exclude)
     used, notes = _usable(six + seven, found, experiment, reach, psf_fwhm)
+    sharing = int((group == group.max()).sum()) if shares else 0
+    if chosen is not None and sharing > 1:
+        notes.append(
+            f"{sharing} boundaries share one k. If theirs differ, this model does not fit and the "
+            "chosen ones are biased: give every boundary a k of its own."
+        )
     return FitInput(six, seven, found, ids, group, shares, used, float(psf_fwhm), reach, notes)
 
 
