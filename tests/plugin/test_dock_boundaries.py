@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -16,6 +18,7 @@ from .conftest import (
     add_grains,
     add_map,
     finish,
+    grains_of_three,
     snapshot,
     warned,
 )
@@ -100,20 +103,60 @@ def test_grains_can_be_drawn(dock: AllSteps, viewer: ViewerModel) -> None:
     assert [x.name for x in viewer.layers][-2:] == ["Grains", "Grains [1]"]
 
 
-def test_segmentation_is_a_proposal_to_edit(
-    dock: AllSteps, viewer: ViewerModel, qtbot, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def add_halves(viewer: ViewerModel) -> None:
+    """Counts of two grains, 24 x 30 pixels: fraction 0.9 on the left and 0.1 on the right."""
     half = np.repeat([[90, 10]], 24, axis=0).repeat(15, axis=1)
     placement = {"scale": (0.5, 0.5), "units": ("um", "um")}
     rng = np.random.default_rng(0)
     viewer.add_image(rng.poisson(half * 5), name="6Li", **placement)
     viewer.add_image(rng.poisson(500 - half * 5), name="7Li", **placement)
+
+
+def test_segmentation_is_a_proposal_to_edit(dock: AllSteps, viewer: ViewerModel, qtbot) -> None:
+    add_halves(viewer)
     dock.boundaries.segment_grains()
     finish(qtbot, dock.boundaries.task)
     grains = viewer.layers["Grains"].data
     assert grains.shape == (24, 30)
     assert grains[12, 5] != grains[12, 25]
     assert "grains proposed" in dock.boundaries.message.text()
+    dock.boundaries.segment_grains()  # its own proposal is updated in place
+    finish(qtbot, dock.boundaries.task)
+    assert [x.name for x in viewer.layers] == ["6Li", "7Li", "Grains"]
+
+
+def test_segmentation_leaves_grains_of_others_alone(
+    dock: AllSteps, viewer: ViewerModel, qtbot
+) -> None:
+    add_halves(viewer)
+    add_grains(viewer)
+    before = snapshot(viewer)
+    for _ in range(2):
+        dock.boundaries.segment_grains()
+        finish(qtbot, dock.boundaries.task)
+        assert snapshot(viewer)[:3] == before
+        assert [x.name for x in viewer.layers][3:] == ["Grains (proposed)"]
+        assert dock.context.grains.current == viewer.layers["Grains (proposed)"]
+        assert dock.boundaries.grains.currentText() == "Grains (proposed)"
+
+
+def test_sensitivity_reaches_the_segmentation(
+    dock: AllSteps, viewer: ViewerModel, qtbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def segment(**arguments: Any) -> np.ndarray:
+        given.append(arguments["sensitivity"])
+        return grains_of_three()
+
+    monkeypatch.setattr("napari_liso.microstructure.grains.segment_grains", segment)
+    add_halves(viewer)
+    for value in (None, 1.5):
+        if value is not None:
+            dock.boundaries.sensitivity.setValue(value)
+        dock.boundaries.segment_grains()
+        finish(qtbot, dock.boundaries.task)
+    assert given == [0.5, 1.5]
 
 
 # --- one selection ---

@@ -14,9 +14,10 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_liso.plugin import colours
+from napari_liso.plugin import layers as ly
 from napari_liso.plugin.selection import camera_of, selection_of
 
-from .conftest import FakeFit, add_boundaries, add_map, finish
+from .conftest import PIXEL, FakeFit, add_boundaries, add_map, finish, grains_of_three
 
 pytestmark = pytest.mark.skipif(
     sys.platform.startswith("linux") and not os.environ.get("DISPLAY"),
@@ -96,3 +97,18 @@ def test_docks_use_public_names_only(
     assert "log10 k (m/s)" in viewer.layers
     told = [str(w.message) for w in recwarn if "deprecated" in str(w.message).lower()]
     assert not [text for text in told if "Private attribute" in text or "scene" in text]
+
+
+def test_hidden_grains_are_updated_where_the_window_never_drew_them(
+    make_napari_viewer_proxy: Callable[..., Any],
+) -> None:
+    viewer = make_napari_viewer_proxy()
+    placement = ly.Placement.of_pixel_size((PIXEL, PIXEL))
+    data, arguments, kind = ly.grains_layer(grains_of_three(), placement)
+    layer = ly.show(viewer, (data, {**arguments, "visible": False}, kind))
+    swapped = 4 - grains_of_three()
+    assert ly.show(viewer, ly.grains_layer(swapped, placement)) == layer
+    assert np.array_equal(layer.data, swapped)
+    assert not layer.visible
+    layer.undo()
+    assert np.array_equal(layer.data, grains_of_three())

@@ -13,15 +13,12 @@ behind it (`OBJECT`), so that nothing has to be computed twice.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_liso import __version__
 from napari_liso.plugin import colours
 from napari_liso.plugin.features import boundary_features
 from napari_liso.plugin.placement import (
@@ -30,6 +27,15 @@ from napari_liso.plugin.placement import (
     has_length_unit,
     pixel_size_from_layer,
     set_pixel_size,
+)
+from napari_liso.plugin.records import (
+    OBJECT,
+    PROVENANCE,
+    channel_of,
+    is_proposal,
+    provenance,
+    result_name,
+    role_of,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +70,7 @@ __all__ = [
     "grains_from_layer",
     "grains_layer",
     "has_length_unit",
+    "is_proposal",
     "pixel_size_from_layer",
     "provenance",
     "recolour_boundaries",
@@ -74,9 +81,6 @@ __all__ = [
     "show",
 ]
 
-PROVENANCE = "napari_liso"
-OBJECT = "napari_liso_object"
-
 GRAINS = "Grains"
 BOUNDARIES = "Grain boundaries"
 PERMEABILITY = "log10 k (m/s)"
@@ -86,34 +90,6 @@ RESIDUAL = "Residual (sigma)"
 LayerData = tuple[Any, dict[str, Any], str]
 
 _WITH_SCALE = ("fraction", "model", "residual", "permeability")
-
-
-def provenance(role: str, sources: Iterable[str] = (), **facts: Any) -> dict[str, Any]:
-    """Return the JSON-able record of a layer: what it is, from what, how and when."""
-    return {
-        "role": role,
-        "sources": list(sources),
-        "version": __version__,
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        **facts,
-    }
-
-
-def role_of(layer: Layer) -> str:
-    """Return what a layer is to us (``"counts"``, ``"grains"``, ...), ``""`` if not ours."""
-    return str(layer.metadata.get(PROVENANCE, {}).get("role", ""))
-
-
-def channel_of(layer: Layer) -> str:
-    """Return the name of the peak that a layer shows: its channel, or the layer's name."""
-    channel = layer.metadata.get(PROVENANCE, {}).get("channel")
-    return str(channel or layer.name.split(" [")[0])
-
-
-def result_name(base: str, source: str) -> str:
-    """Name a result after its source: a source ``"Grains [2]"`` marks it with ``[2]`` too."""
-    mark = re.search(r" \[\d+\]$", source)
-    return base + (mark.group() if mark else "")
 
 
 # --- objects to layers ------------------------------------------------------------------------
@@ -348,10 +324,7 @@ def _update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
     before = layer.metadata.get(PROVENANCE, {})
     if role_of(layer) == "grains" and layer.data.shape == data.shape:
         # through the undo history, so that Ctrl+Z brings back what was drawn
-        where = np.nonzero(layer.data != data)
-        if len(where[0]):
-            with layer.block_history():
-                layer.data_setitem(where, data[where].astype(layer.data.dtype))
+        _repaint(layer, data)
     else:
         layer.data = data
         layer.editable = role_of(layer) != "boundaries"  # new data made it editable
@@ -369,6 +342,19 @@ def _update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
     if isinstance(kept, dict) and isinstance(new, dict):
         new["selection"] = kept["selection"]  # views go on listening to the same one
     layer.metadata = arguments["metadata"]
+
+
+def _repaint(layer: Any, data: Any) -> None:
+    """Give a Labels layer new data as one step of its undo history."""
+    where = np.nonzero(layer.data != data)
+    if not len(where[0]):
+        return
+    # napari repaints the slice on show, which a layer hidden from the start has never made
+    visible, layer.visible = layer.visible, True
+    layer.refresh()
+    with layer.block_history():
+        layer.data_setitem(where, data[where].astype(layer.data.dtype))
+    layer.visible = visible
 
 
 def dress(layer: Layer) -> None:

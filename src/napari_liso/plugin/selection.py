@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from napari_liso.plugin.layers import OBJECT
+from napari_liso.plugin.records import OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtGui import QHideEvent, QShowEvent
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton
 
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundariesPanel"]
 
-_SEGMENT_TIP = "Propose grains from the counts of both isotopes; edit them with the paint tools"
+_PROPOSED = f"{ly.GRAINS} (proposed)"
+_SEGMENT_TIP = (
+    "Propose grains from the counts of both isotopes; edit them with the paint tools. Grains that "
+    "were drawn or opened are not touched."
+)
+_SENSITIVITY_TIP = "How readily a step is taken for a boundary: lower = fewer, larger grains"
 _EMPTY_TIP = "Add an empty Labels layer on the map to paint grains into, each with its own label"
 _FIND_TIP = (
     "Find every contact of two grains and give it a number. Grains may touch, or be separated "
@@ -45,6 +50,11 @@ class BoundariesPanel(Panel):
         )
         self.segment_button = QPushButton("Segment from counts")
         self.segment_button.clicked.connect(self.segment_grains)
+        self.sensitivity = QDoubleSpinBox()
+        self.sensitivity.setRange(0.1, 2.0)
+        self.sensitivity.setSingleStep(0.1)
+        self.sensitivity.setValue(0.5)
+        self.sensitivity.setToolTip(_SENSITIVITY_TIP)
         self.draw_button = QPushButton("Draw them")
         self.draw_button.clicked.connect(self.add_empty_grains)
         self.find_button = QPushButton("Find boundaries")
@@ -54,11 +64,15 @@ class BoundariesPanel(Panel):
         self.table = BoundaryTable(context, ("id", "grains", "length", "k", "verdict"))
         rows = form()
         rows.addRow("Grains", self.grains)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.segment_button)
-        buttons.addWidget(self.draw_button)
+        proposal = QHBoxLayout()
+        proposal.addWidget(self.segment_button, 1)
+        label = QLabel("Sensitivity")
+        label.setToolTip(_SENSITIVITY_TIP)
+        proposal.addWidget(label)
+        proposal.addWidget(self.sensitivity)
         self.column.addLayout(rows)
-        self.column.addLayout(buttons)
+        self.column.addLayout(proposal)
+        self.column.addWidget(self.draw_button)
         self.column.addWidget(self.find_button)
         self.column.addWidget(self.message)
         self.column.addWidget(self.help)
@@ -69,6 +83,7 @@ class BoundariesPanel(Panel):
         self.task.running_changed.connect(self.refresh)
         self.picker = MapPicker(context.viewer, self)
         self._sources: tuple[Any, ...] = ()
+        self._sensitivity = self.sensitivity.value()
         self._painted: Labels | None = None
         for signal in (
             context.layers_changed,
@@ -144,7 +159,8 @@ class BoundariesPanel(Panel):
             return
         self._sources = counts
         self.message.say("Segmenting …")
-        self.task.start(_segment, a, b)
+        self._sensitivity = self.sensitivity.value()
+        self.task.start(_segment, a, b, self._sensitivity)
 
     def add_empty_grains(self) -> None:
         """Add an empty grains layer on the counts, ready to paint."""
@@ -189,18 +205,7 @@ class BoundariesPanel(Panel):
     def _on_result(self, result: NDArray[Any] | Boundaries) -> None:
         viewer, source = self.context.viewer, self._sources[0]
         if isinstance(result, np.ndarray):
-            layer = ly.show(
-                viewer,
-                ly.grains_layer(
-                    result, ly.Placement.of_layer(source), sources=[s.name for s in self._sources]
-                ),
-            )
-            layer.visible = True
-            self.context.grains.choose(layer)
-            self.message.say(
-                f"{len(np.unique(result[result > 0]))} grains proposed. Where neighbours have the "
-                "same fraction no method sees the boundary: check and edit, then Find boundaries."
-            )
+            self._propose(result)
             return
         name = ly.result_name(ly.BOUNDARIES, source.name)
         layer = ly.show(
@@ -214,11 +219,32 @@ class BoundariesPanel(Panel):
         total = to_um(float(result.table["length"].sum()))
         self.message.say(f"{len(result.table)} boundaries, {total:,.0f} µm in all.")
 
+    def _propose(self, grains: NDArray[Any]) -> None:
+        """Show segmented grains; those that were drawn or imported stay as they are."""
+        viewer, names = self.context.viewer, [source.name for source in self._sources]
+        taken = {layer.name for layer in viewer.layers if not ly.is_proposal(layer)}
+        free = [name for name in (ly.GRAINS, _PROPOSED) if name not in taken]
+        proposal = ly.grains_layer(
+            grains,
+            ly.Placement.of_layer(self._sources[0]),
+            free[0] if free else _PROPOSED,
+            sources=names,
+            segmented=True,
+            sensitivity=self._sensitivity,
+        )
+        layer = ly.show(viewer, proposal) if free else ly.add(viewer, proposal)
+        layer.visible = True
+        self.context.grains.choose(layer)
+        self.message.say(
+            f"{len(np.unique(grains[grains > 0]))} grains proposed. Where neighbours have the "
+            "same fraction no method sees the boundary: check and edit, then Find boundaries."
+        )
 
-def _segment(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[Any]:
+
+def _segment(a: NDArray[np.int64], b: NDArray[np.int64], sensitivity: float) -> NDArray[Any]:
     from napari_liso.microstructure.grains import segment_grains
 
-    return segment_grains(n6=a, n7=b)
+    return segment_grains(n6=a, n7=b, sensitivity=sensitivity)
 
 
 def _find(grains: NDArray[np.int32], pixel_size: tuple[float, float]) -> Boundaries:

@@ -1,0 +1,60 @@
+"""What a layer's metadata says about it: its role, its sources, and how it was made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from napari_liso import __version__
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+__all__ = [
+    "OBJECT",
+    "PROVENANCE",
+    "channel_of",
+    "is_proposal",
+    "provenance",
+    "result_name",
+    "role_of",
+]
+
+PROVENANCE = "napari_liso"
+OBJECT = "napari_liso_object"
+
+
+def provenance(role: str, sources: Iterable[str] = (), **facts: Any) -> dict[str, Any]:
+    """Return the JSON-able record of a layer: what it is, from what, how and when."""
+    return {
+        "role": role,
+        "sources": list(sources),
+        "version": __version__,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        **facts,
+    }
+
+
+def role_of(layer: Layer) -> str:
+    """Return what a layer is to us (``"counts"``, ``"grains"``, ...), ``""`` if not ours."""
+    return str(layer.metadata.get(PROVENANCE, {}).get("role", ""))
+
+
+def channel_of(layer: Layer) -> str:
+    """Return the name of the peak that a layer shows: its channel, or the layer's name."""
+    channel = layer.metadata.get(PROVENANCE, {}).get("channel")
+    return str(channel or layer.name.split(" [")[0])
+
+
+def result_name(base: str, source: str) -> str:
+    """Name a result after its source: a source ``"Grains [2]"`` marks it with ``[2]`` too."""
+    mark = re.search(r" \[\d+\]$", source)
+    return base + (mark.group() if mark else "")
+
+
+def is_proposal(layer: Layer) -> bool:
+    """Tell whether a layer holds grains that were segmented here, not drawn or imported."""
+    record = layer.metadata.get(PROVENANCE, {})
+    return role_of(layer) == "grains" and bool(record.get("segmented"))
