@@ -168,6 +168,7 @@ def test_table_map_and_plot_share_one_selection(
     add_map(viewer)
     add_boundaries(viewer)
     layer = viewer.layers["Grain boundaries"]
+    layer.corner_pixels = np.array([[0, 0], [3, 3]])  # the user has zoomed in
     table = dock.boundaries.table
     table.selectRow(1)
     assert selection_of(layer).ids == (2,)

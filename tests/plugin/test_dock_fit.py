@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_liso.diffusion.results import Estimate, Population
+from napari_liso.microstructure.boundaries import find_boundaries
+from napari_liso.plugin import layers as ly
 from napari_liso.plugin.widgets.main import AllSteps
 from napari_liso.plugin.widgets.parts import format_estimate, interval, scientific
+from napari_liso.plugin.widgets.results import summary
 
 from .conftest import (
+    PIXEL,
     FakeFit,
     add_boundaries,
     add_map,
     finish,
+    fit_of,
+    grains_of_three,
     snapshot,
     warned,
 )
@@ -262,3 +270,46 @@ def test_numbers_are_written_as_people_read_them() -> None:
     assert interval(0, 2e-7) == "0 – 2.0×10⁻⁷"
     assert format_estimate(3e-9, 2e-9, np.inf, "lower_bound") == "above 2.0×10⁻⁹"
     assert format_estimate(3e-9, 0, 4e-9, "upper_bound") == "below 4.0×10⁻⁹"
+
+
+def test_the_power_of_ten_is_that_of_the_rounded_number() -> None:
+    assert format_estimate(9.97e-11, 9.8e-11, 1.02e-10, "resolved") == "1.0 (0.98–1.0)×10⁻¹⁰"
+    assert interval(5.1e-9, 9.97e-9) == "0.51–1.0×10⁻⁸"
+
+
+def test_ends_far_apart_have_powers_of_their_own() -> None:
+    text = format_estimate(3e-9, 2e-11, 4e-8, "unresolved")
+    assert text == "3.0×10⁻⁹ (2.0×10⁻¹¹ – 4.0×10⁻⁸)"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        ("resolved", "0.80 (0.60–1.45)"),
+        ("upper_bound", "below 1.45"),
+        ("lower_bound", "above 0.60"),
+        ("unresolved", "0.80 (0.60–1.45) (not resolved)"),
+    ],
+)
+def test_the_spread_says_what_the_data_say(verdict: str, text: str) -> None:
+    found = find_boundaries(grains_of_three(), PIXEL)
+    fit = fit_of(found)
+    population = Population(fit.population.centre, Estimate(0.8, 0.6, 1.45, verdict))
+    assert summary(replace(fit, population=population))["Spread of ln k"] == text
+
+
+def test_bounds_are_ordered_and_coloured_by_the_bound(dock: AllSteps, viewer: ViewerModel) -> None:
+    found = find_boundaries(grains_of_three(), PIXEL)
+    fit = fit_of(found, [1e-9, 2e-9, 4e-9])
+    fit.table["verdict"] = ["upper_bound", "resolved", "lower_bound"]
+    fit.table["permeability_lower"] = [0.0, 1e-9, 1.5e-9]
+    fit.table["permeability_upper"] = [3e-9, 4e-9, np.inf]
+    for layer_data in ly.fit_layers(fit, found, ly.Placement.of_pixel_size(found.pixel_size)):
+        ly.show(viewer, layer_data)
+    table = dock.results.table.model()
+    shown = [table.index(r, 1).data() for r in range(3)]
+    assert shown == ["> 1.5×10⁻⁹", "2.0×10⁻⁹", "< 3.0×10⁻⁹"]
+    expected = np.log10([3e-9, 2e-9, 1.5e-9])
+    image = viewer.layers["log10 k (m/s)"].data
+    for label, value in enumerate(expected, start=1):
+        assert np.allclose(image[found.labels == label], value, atol=1e-4)

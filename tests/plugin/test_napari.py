@@ -13,11 +13,12 @@ from napari.utils.colormaps.standardize_color import transform_color
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_liso.microstructure.boundaries import find_boundaries
 from napari_liso.plugin import colours
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.selection import camera_of, selection_of
 
-from .conftest import PIXEL, FakeFit, add_boundaries, add_map, finish, grains_of_three
+from .conftest import PIXEL, FakeFit, add_boundaries, add_map, finish, fit_of, grains_of_three
 
 pytestmark = pytest.mark.skipif(
     sys.platform.startswith("linux") and not os.environ.get("DISPLAY"),
@@ -112,3 +113,46 @@ def test_hidden_grains_are_updated_where_the_window_never_drew_them(
     assert not layer.visible
     layer.undo()
     assert np.array_equal(layer.data, grains_of_three())
+
+
+def test_a_fitted_map_answers_clicks_and_stays_where_it_is(
+    make_napari_viewer: Callable[..., Any], qtbot: Any
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1400, 900)
+    found = find_boundaries(grains_of_three(), PIXEL)
+    placement = ly.Placement.of_pixel_size(found.pixel_size)
+    for layer_data in ly.fit_layers(fit_of(found), found, placement):
+        ly.show(viewer, layer_data)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-liso", NAME)
+    viewer.reset_view()
+    qtbot.wait(300)
+    assert not dock.boundaries.isVisible()  # as the fit is there, its step is folded
+    assert dock.results.isVisible()
+    canvas = canvas_of(viewer.window)
+    layer = viewer.layers["Grain boundaries"]
+
+    def click(world: tuple[float, float]) -> None:
+        at = on_canvas(viewer, canvas, world)
+        qtbot.mouseMove(canvas, at)
+        qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=at)
+
+    click((6.0, 11.0))
+    qtbot.waitUntil(lambda: selection_of(layer).ids == (3,))
+    for step in dock.steps:
+        step.unfold(False)
+    click((2.0, 7.2))
+    qtbot.wait(100)
+    assert selection_of(layer).ids == (3,)  # nothing of the selection is to be seen
+    dock.steps[2].unfold()
+    click((2.0, 7.2))
+    qtbot.waitUntil(lambda: selection_of(layer).ids == (1,))
+
+    centre = camera_of(viewer).center
+    dock.results.table.selectRow(1)  # in sight
+    assert camera_of(viewer).center == centre
+    camera_of(viewer).zoom *= 8
+    camera_of(viewer).center = (2.0, 2.0)
+    qtbot.wait(300)
+    dock.results.table.selectRow(0)
+    assert np.allclose(camera_of(viewer).center[-1:], 7.25, atol=0.6)

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_liso.plugin.features import shown_permeability
+
 if TYPE_CHECKING:
     from napari.layers import Image
 
@@ -84,9 +86,14 @@ def fraction_limits(value: NDArray[Any], counts: NDArray[Any]) -> tuple[float, f
 
 
 def log_permeability(table: pd.DataFrame, size: int) -> NDArray[np.float32]:
-    """Return log10 of k (m/s) by boundary id, shape (size,); NaN where the data do not say."""
+    """Return log10 of k (m/s) by boundary id, shape (size,); NaN where the data do not say.
+
+    Where the data say only that k is above or below a bound, it is that bound.
+    """
     values = np.full(size, np.nan, dtype=np.float32)
-    k = table["permeability"].to_numpy(dtype=float)
+    columns = ("permeability", "permeability_lower", "permeability_upper", "verdict")
+    rows = zip(*(table[column] for column in columns), strict=True)
+    k = np.array([shown_permeability(*row) for row in rows], dtype=float)
     known = (table["verdict"].to_numpy() != "unresolved") & np.isfinite(k) & (k > 0)
     ids = table.index.to_numpy()
     known &= (ids > 0) & (ids < size)

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from napari_liso.diffusion.results import DiffusionFit
     from napari_liso.microstructure.boundaries import Boundaries
 
-__all__ = ["boundary_features"]
+__all__ = ["boundary_features", "shown_permeability"]
+
+
+def shown_permeability(k: float, lower: float, upper: float, verdict: str) -> float:
+    """Return the one number that stands for a permeability: its value, or its bound."""
+    if verdict == "lower_bound" and lower > 0:
+        return lower
+    if verdict == "upper_bound" and np.isfinite(upper):
+        return upper
+    return k
 
 
 def boundary_features(boundaries: Boundaries, fit: DiffusionFit | None = None) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QEvent, QObject, Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_liso.plugin.records import OBJECT
 
@@ -118,6 +119,23 @@ class MapPicker(QObject):
         self._viewer = viewer
         self._layer: Labels | None = None
         self._on = False
+        self._seen: list[QObject] = []
+
+    def follow(self, *widgets: QWidget) -> None:
+        """Be switched on whenever one of these is shown."""
+        for widget in widgets:
+            widget.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Notice that a followed widget was shown or hidden."""
+        if watched is not None and event is not None:
+            if event.type() == QEvent.Type.Show and watched not in self._seen:
+                self._seen.append(watched)
+                self.switch(True)
+            elif event.type() == QEvent.Type.Hide and watched in self._seen:
+                self._seen.remove(watched)
+                self.switch(bool(self._seen))
+        return False
 
     def set_layer(self, layer: Labels | None) -> None:
         """Choose the boundaries layer that is clicked on."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton
 
 from napari_liso.plugin import layers as ly
@@ -82,6 +81,7 @@ class BoundariesPanel(Panel):
         self.task.failed.connect(self.fail)
         self.task.running_changed.connect(self.refresh)
         self.picker = MapPicker(context.viewer, self)
+        self.picker.follow(self)
         self._sources: tuple[Any, ...] = ()
         self._sensitivity = self.sensitivity.value()
         self._painted: Labels | None = None
@@ -130,16 +130,6 @@ class BoundariesPanel(Panel):
         self.picker.set_layer(layer)
         self.help.setVisible(layer is not None)
         self.table.setVisible(layer is not None)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Listen to clicks on the map while the panel is seen."""
-        self.picker.switch(True)
-        super().showEvent(event)
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Leave the map's clicks alone while the panel is hidden."""
-        self.picker.switch(False)
-        super().hideEvent(event)
 
     # --- grains -------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_liso.plugin.context import Context
+from napari_liso.plugin.features import shown_permeability
 from napari_liso.plugin.selection import camera_of
 from napari_liso.plugin.widgets.parts import interval, scientific
 
@@ -135,17 +136,17 @@ def _text(row: dict[Hashable, Any], column: str) -> str:
         return _WORDS.get(verdict, verdict)
     if column == "interval":
         return interval(lower, upper)
-    if verdict == "lower_bound":
-        return f"> {scientific(lower if lower > 0 else row['k_m_per_s'])}"
-    if verdict == "upper_bound":
-        return f"< {scientific(upper if math.isfinite(upper) else row['k_m_per_s'])}"
-    return scientific(row["k_m_per_s"])
+    sign = {"lower_bound": "> ", "upper_bound": "< "}.get(verdict, "")
+    return sign + scientific(shown_permeability(row["k_m_per_s"], lower, upper, verdict))
 
 
 def _sort_key(row: dict[Hashable, Any], column: str) -> Any:
     """Return what a cell is sorted by: numbers as numbers, unknown k last."""
     if column in ("k", "interval"):
-        value = float(row.get("k_m_per_s", math.nan))
+        if not isinstance(row.get("verdict"), str):
+            return math.inf
+        ends = (float(row[f"k_{end}_m_per_s"]) for end in ("lower", "upper"))
+        value = shown_permeability(float(row["k_m_per_s"]), *ends, row["verdict"])
         return math.inf if math.isnan(value) else value
     if column == "id":
         return int(row["index"])
@@ -201,7 +202,7 @@ class BoundaryTable(QTableView):
         self._on_selection()
 
     def _on_rows(self) -> None:
-        """Tell the rows that the user selected; centre the map on a single one."""
+        """Tell the rows that the user selected; show a single one on the map."""
         selection = self._context.selection
         if self._syncing or selection is None:
             return
@@ -237,7 +238,7 @@ class BoundaryTable(QTableView):
         self._on_selection()
 
     def _centre_on(self, label: int) -> None:
-        """Move the camera to the middle of a boundary without changing the zoom."""
+        """Move the camera to the middle of a boundary that is out of sight; keep the zoom."""
         layer = self._context.boundaries.current
         boundaries = self._context.current_boundaries()
         if layer is None or boundaries is None:
@@ -248,6 +249,9 @@ class BoundaryTable(QTableView):
         middle = len(rows) // 2
         order = rows.argsort() if rows.std() > columns.std() else columns.argsort()
         at = order[middle]
+        first, last = layer.corner_pixels[:, -2:]  # of the part that is seen
+        if first[0] <= rows[at] <= last[0] and first[1] <= columns[at] <= last[1]:
+            return
         y, x = layer.data_to_world((float(rows[at]), float(columns[at])))[-2:]
         camera = camera_of(self._context.viewer)
         camera.center = (*tuple(camera.center)[:-2], y, x)

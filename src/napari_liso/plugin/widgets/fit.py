@@ -183,8 +183,8 @@ class FitPanel(Panel):
         self.which = wide(QComboBox())
         self.which.addItems(["all boundaries", "selected boundaries"])
         self.which.setToolTip(
-            "all: every boundary has a k of its own. selected: the selected ones have, and all "
-            "others share one"
+            "all: every boundary has a k of its own. selected: the selected ones have. The others "
+            "share one k; if they differ, that model does not fit: choose all boundaries"
         )
         self.run_button = QPushButton("Fit")
         self.run_button.clicked.connect(self.start)

@@ -137,6 +137,7 @@ class AllSteps(Dock):
         self.boundaries = BoundariesPanel(context)
         self.fit = FitPanel(context)
         self.results = ResultsPanel(context)
+        self.boundaries.picker.follow(self.fit, self.results)  # they use the selection, too
         self.data.add_windows(Step("Mass windows", self.windows), self.windows)
         fitted = context.current_fit() is not None
         self.add_step("1  Data", self.data, folded=fitted)

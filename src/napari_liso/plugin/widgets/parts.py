@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_liso.plugin.context import Context, LayerChoice
+from napari_liso.plugin.features import shown_permeability
 
 __all__ = [
     "LayerBox",
@@ -26,6 +27,7 @@ __all__ = [
     "form",
     "format_estimate",
     "interval",
+    "plain_estimate",
     "scientific",
     "wide",
 ]
@@ -149,24 +151,42 @@ def scientific(value: float, digits: int = 2) -> str:
 
 def format_estimate(value: float, lower: float, upper: float, verdict: str) -> str:
     """Write a value with its 95 % interval, ``2.6 (2.4–2.9)×10⁻¹²``, or its bound."""
-    if verdict == "lower_bound":
-        return f"above {scientific(lower if lower > 0 else value)}"
-    if verdict == "upper_bound":
-        return f"below {scientific(upper if math.isfinite(upper) else value)}"
-    if lower > 0 and math.isfinite(upper):
-        power = math.floor(math.log10(value))
+    if verdict in ("lower_bound", "upper_bound"):
+        bound = shown_permeability(value, lower, upper, verdict)
+        return f"{'above' if verdict == 'lower_bound' else 'below'} {scientific(bound)}"
+    if value > 0 and _is_narrow(lower, upper):
+        power = _exponent(value)
         ends = "–".join(_mantissa(end / 10.0**power) for end in (lower, upper))
         return f"{value / 10.0**power:.1f} ({ends}){_power(power)}"
     return f"{scientific(value)} ({interval(lower, upper)})"
 
 
+def plain_estimate(value: float, lower: float, upper: float, verdict: str) -> str:
+    """Write a number near one with its 95 % interval, ``0.80 (0.60–1.10)``, or its bound."""
+    if verdict == "lower_bound":
+        return f"above {lower:.2f}"
+    if verdict == "upper_bound":
+        return f"below {upper:.2f}"
+    return f"{value:.2f} ({lower:.2f}–{upper:.2f})"
+
+
 def interval(lower: float, upper: float) -> str:
     """Write an interval, in one power of ten where its ends are near: ``2.3–5.4×10⁻⁸``."""
-    if lower > 0 and math.isfinite(upper) and upper / lower < 100:
-        power = math.floor(math.log10(upper))
+    if _is_narrow(lower, upper):
+        power = _exponent(upper)
         ends = "–".join(_mantissa(end / 10.0**power) for end in (lower, upper))
         return f"{ends}{_power(power)}"
     return f"{scientific(lower)} – {scientific(upper)}"
+
+
+def _is_narrow(lower: float, upper: float) -> bool:
+    """Tell whether one power of ten does for both ends."""
+    return lower > 0 and math.isfinite(upper) and upper / lower <= 100
+
+
+def _exponent(value: float) -> int:
+    """Return the power of ten of a number as it is written with two digits."""
+    return int(f"{value:.1e}".split("e")[1])
 
 
 def _mantissa(value: float) -> str:

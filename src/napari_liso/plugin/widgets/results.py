@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.widgets.boundary_table import BoundaryTable
-from napari_liso.plugin.widgets.parts import Panel, form, format_estimate
+from napari_liso.plugin.widgets.parts import Panel, form, format_estimate, plain_estimate
 from napari_liso.plugin.widgets.profile_plot import ProfilePlot
 
 if TYPE_CHECKING:
@@ -39,10 +39,12 @@ _TOOLTIPS = {
 }
 
 
-def _estimate(estimate: Estimate, unit: str) -> str:
-    text = format_estimate(estimate.value, estimate.lower, estimate.upper, estimate.verdict)
-    note = " (not resolved)" if estimate.verdict == "unresolved" else ""
-    return f"{text} {unit}{note}"
+def _estimate(estimate: Estimate, unit: str = "") -> str:
+    """Write an estimate with its unit; one without a unit is a number near one."""
+    write = format_estimate if unit else plain_estimate
+    text = write(estimate.value, estimate.lower, estimate.upper, estimate.verdict)
+    note = "(not resolved)" if estimate.verdict == "unresolved" else ""
+    return " ".join(part for part in (text, unit, note) if part)
 
 
 def summary(fit: DiffusionFit) -> dict[str, str]:
@@ -51,12 +53,11 @@ def summary(fit: DiffusionFit) -> dict[str, str]:
     verdicts = ", ".join(
         f"{counts[key]} {words}" for key, words in _VERDICTS.items() if counts.get(key, 0)
     )
-    spread = fit.population.spread
     return {
         "Boundaries": f"{len(fit.table)}: {verdicts}",
         "D of the grains": _estimate(fit.diffusivity, "m²/s"),
         "Median k": _estimate(fit.population.centre, "m/s"),
-        "Spread of ln k": f"{spread.value:.2f} ({spread.lower:.2f}–{spread.upper:.2f})",
+        "Spread of ln k": _estimate(fit.population.spread),
         "χ² / freedom": f"{fit.dispersion:.2f}",
     }
 
