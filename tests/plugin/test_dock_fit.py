@@ -21,6 +21,7 @@ from .conftest import (
     PIXEL,
     FakeFit,
     add_boundaries,
+    add_grains,
     add_map,
     finish,
     fit_of,
@@ -223,6 +224,43 @@ def test_a_dock_deleted_during_a_fit_stops_it(
     qtbot.wait(100)
     assert "log10 k (m/s)" not in viewer.layers
     add_map(viewer, frames=2)  # the deleted dock's listeners stay silent
+
+
+@pytest.mark.parametrize("what", ["found again", "painted", "segmented"])
+def test_results_of_former_grains_are_put_away(
+    what: str, ready: AllSteps, viewer: ViewerModel, fake_fit: FakeFit, qtbot
+) -> None:
+    add_grains(viewer)
+    ready.fit.start()
+    finish(qtbot, ready.fit.task)
+    viewer.layers["Model fraction"].visible = True
+    assert ready.fit.message.text().startswith("Done")
+    if what == "painted":
+        viewer.layers["Grains"].data_setitem((np.array([3]), np.array([3])), 9)
+    elif what == "segmented":
+        ready.boundaries.segment_grains()
+    else:
+        ready.boundaries.find_boundaries()
+    finish(qtbot, ready.boundaries.task)
+    images = [viewer.layers[n] for n in ("log10 k (m/s)", "Model fraction", "Residual (sigma)")]
+    assert [image.visible for image in images] == [False, False, False]
+    assert ready.fit.message.text() == ""
+    # a new fit brings back what was seen
+    ready.fit.start()
+    finish(qtbot, ready.fit.task)
+    assert [image.visible for image in images] == [True, True, False]
+
+
+@pytest.mark.parametrize("which", ["tracer", "other", "grains"])
+def test_messages_about_former_layers_go(which: str, ready: AllSteps, viewer: ViewerModel) -> None:
+    add_grains(viewer)
+    messages = [ready.fit.message, ready.boundaries.message]
+    if which != "grains":
+        messages.append(ready.ratio.message)
+    for message in messages:
+        message.say("about the former layer")
+    getattr(ready.context, which).choose(None)
+    assert [message.text() for message in messages] == [""] * len(messages)
 
 
 def test_contradicting_entries_are_refused(ready: AllSteps, fake_fit: FakeFit) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -156,3 +157,31 @@ def test_a_fitted_map_answers_clicks_and_stays_where_it_is(
     qtbot.wait(300)
     dock.results.table.selectRow(0)
     assert np.allclose(camera_of(viewer).center[-1:], 7.25, atol=0.6)
+
+
+def test_a_dock_that_is_closed_stops_its_fit(
+    make_napari_viewer: Callable[..., Any], fake_fit: FakeFit, qtbot: Any
+) -> None:
+    started, go_on, stopped = threading.Event(), threading.Event(), threading.Event()
+
+    def work(progress: Callable[[float, str], None]) -> None:
+        started.set()
+        go_on.wait(10)
+        try:
+            progress(0.5, "still there?")
+        except BaseException:
+            stopped.set()
+            raise
+
+    fake_fit.behave = work
+    viewer = make_napari_viewer()
+    add_map(viewer)
+    add_boundaries(viewer)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-liso", NAME)
+    dock.fit.start()
+    qtbot.waitUntil(started.is_set)
+    viewer.window.remove_dock_widget(dock)
+    go_on.set()
+    finish(qtbot, dock.fit.task)
+    assert stopped.is_set()
+    assert "log10 k (m/s)" not in viewer.layers

@@ -89,6 +89,7 @@ class Context(QObject):
     layers_changed = Signal()
     boundaries_changed = Signal()  # another layer, other boundaries in it, or a new fit
     selection_changed = Signal()
+    outdated = Signal()  # grains or boundaries are other ones than those that were fitted
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -100,6 +101,7 @@ class Context(QObject):
         self._watched: list[Layer] = []
         self._selection: BoundarySelection | None = None
         self._scale_image: Image | None = None
+        self._put_away: list[Layer] = []
         self.boundaries.changed.connect(self._on_boundaries)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
@@ -135,6 +137,44 @@ class Context(QObject):
             if ly.role_of(layer) == role:
                 return layer
         return None
+
+    # --- results that no longer hold ----------------------------------------------------------
+
+    def mark_outdated(self, boundaries: Layer | None) -> None:
+        """Hide the images of a fit whose grains or boundaries have changed since.
+
+        Parameters
+        ----------
+        boundaries
+            The boundaries layer whose fit no longer holds.
+        """
+        if boundaries is None:
+            return
+        for layer in self._images_of(boundaries):
+            if layer.visible:
+                layer.visible = False
+                self._put_away.append(layer)
+        self.outdated.emit()
+
+    def mark_current(self, boundaries: Layer) -> None:
+        """Show again, after a new fit, what `mark_outdated` hid."""
+        for layer in self._images_of(boundaries):
+            if layer in self._put_away:
+                layer.visible = True
+                self._put_away.remove(layer)
+
+    def _images_of(self, boundaries: Layer) -> list[Layer]:
+        names = {
+            ly.result_name(base, boundaries.name): role
+            for role, base in (
+                ("permeability", ly.PERMEABILITY),
+                ("model", ly.MODEL),
+                ("residual", ly.RESIDUAL),
+            )
+        }
+        return [
+            x for x in self.viewer.layers if x.name in names and ly.role_of(x) == names[x.name]
+        ]
 
     # --- following the viewer -----------------------------------------------------------------
 

@@ -94,6 +94,7 @@ class BoundariesPanel(Panel):
             signal.connect(self.refresh)
         context.boundaries_changed.connect(self._on_boundaries)
         self._on_boundaries()
+        self.forget_when_changed(context.tracer, context.other, context.grains)
         self.refresh()
 
     @property
@@ -123,6 +124,7 @@ class BoundariesPanel(Panel):
 
     def _on_paint(self, event: object = None) -> None:
         if self.context.boundaries.current is not None:
+            self.context.mark_outdated(self.context.boundaries.current)
             self.message.warn("The grains were edited: press Find boundaries again.")
 
     def _on_boundaries(self) -> None:
@@ -206,6 +208,7 @@ class BoundariesPanel(Panel):
         )
         source.visible = False  # its colours would cover the map
         self.context.boundaries.choose(layer)
+        self.context.mark_outdated(layer)
         total = to_um(float(result.table["length"].sum()))
         self.message.say(f"{len(result.table)} boundaries, {total:,.0f} µm in all.")
 
@@ -225,6 +228,7 @@ class BoundariesPanel(Panel):
         layer = ly.show(viewer, proposal) if free else ly.add(viewer, proposal)
         layer.visible = True
         self.context.grains.choose(layer)
+        self.context.mark_outdated(self.context.boundaries.current)
         self.message.say(
             f"{len(np.unique(grains[grains > 0]))} grains proposed. Where neighbours have the "
             "same fraction no method sees the boundary: check and edit, then Find boundaries."

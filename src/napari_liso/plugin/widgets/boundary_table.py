@@ -145,8 +145,8 @@ def _sort_key(row: dict[Hashable, Any], column: str) -> Any:
     if column in ("k", "interval"):
         if not isinstance(row.get("verdict"), str):
             return math.inf
-        ends = (float(row[f"k_{end}_m_per_s"]) for end in ("lower", "upper"))
-        value = shown_permeability(float(row["k_m_per_s"]), *ends, row["verdict"])
+        k, lower, upper = (float(row[f"k{end}_m_per_s"]) for end in ("", "_lower", "_upper"))
+        value = shown_permeability(k, lower, upper, str(row["verdict"]))
         return math.inf if math.isnan(value) else value
     if column == "id":
         return int(row["index"])

@@ -214,6 +214,8 @@ class FitPanel(Panel):
         ):
             signal.connect(self.refresh)
         self.which.currentIndexChanged.connect(self.refresh)
+        self.forget_when_changed(context.tracer, context.other, context.grains)
+        context.outdated.connect(self.forget)
         self._on_section()
         self.refresh()
 
@@ -349,6 +351,7 @@ class FitPanel(Panel):
             sources=[layer.name for layer in (*request.counts, request.layer)],
         ):
             ly.show(viewer, layer_data)
+        self.context.mark_current(request.layer)
         viewer.layers.selection.active = request.layer
         verdicts = fit.table["verdict"].value_counts()
         self.message.say(

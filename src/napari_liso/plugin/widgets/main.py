@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_liso.plugin.context import Context
@@ -119,6 +119,16 @@ class Dock(QScrollArea):
             if task is not None:
                 task.running_changed.connect(self._refresh_steps)
         self._refresh_steps()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Stop what still runs when napari takes the dock out of its window."""
+        left = event is not None and event.type() == QEvent.Type.ParentChange
+        if left and self.parent() is None:
+            for step in self.steps:
+                task = getattr(step.panel, "task", None)
+                if task is not None:
+                    task.cancel()
+        return bool(super().event(event))
 
     def _refresh_steps(self) -> None:
         for step in self.steps:

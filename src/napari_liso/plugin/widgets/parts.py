@@ -106,6 +106,15 @@ class Panel(QWidget):
         self.column.setContentsMargins(2, 2, 2, 2)
         self.column.setSpacing(6)
 
+    def forget_when_changed(self, *choices: LayerChoice) -> None:
+        """Let the message go once another layer is chosen: it was about the former one."""
+        for choice in choices:
+            choice.changed.connect(self.forget)
+
+    def forget(self) -> None:
+        """Say nothing any more."""
+        self.message.say("")
+
     def fail(self, error: Exception) -> None:
         """Tell about something that the user can put right; nothing else changes."""
         from napari.utils.notifications import show_warning

@@ -64,6 +64,7 @@ class RatioPanel(Panel):
         ):
             signal.connect(self.refresh)
         self._request: dict[str, Any] = {}
+        self.forget_when_changed(context.tracer, context.other)
         self.refresh()
 
     @property
