@@ -346,8 +346,10 @@ def test_bounds_are_ordered_and_coloured_by_the_bound(dock: AllSteps, viewer: Vi
         ly.show(viewer, layer_data)
     table = dock.results.table.model()
     shown = [table.index(r, 1).data() for r in range(3)]
-    assert shown == ["> 1.5×10⁻⁹", "2.0×10⁻⁹", "< 3.0×10⁻⁹"]
-    expected = np.log10([3e-9, 2e-9, 1.5e-9])
+    # What may be as fast as it likes comes last.
+    assert shown == ["2.0×10⁻⁹", "< 3.0×10⁻⁹", "> 1.5×10⁻⁹"]
     image = viewer.layers["log10 k (m/s)"].data
-    for label, value in enumerate(expected, start=1):
-        assert np.allclose(image[found.labels == label], value, atol=1e-4)
+    assert np.allclose(image[found.labels == 2], np.log10(2e-9), atol=1e-4)
+    # Neither bound sets its boundary apart from the resolved one.
+    assert np.isnan(image[found.labels == 1]).all()
+    assert np.isnan(image[found.labels == 3]).all()

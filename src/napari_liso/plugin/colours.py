@@ -88,13 +88,20 @@ def fraction_limits(value: NDArray[Any], counts: NDArray[Any]) -> tuple[float, f
 def log_permeability(table: pd.DataFrame, size: int) -> NDArray[np.float32]:
     """Return log10 of k (m/s) by boundary id, shape (size,); NaN where the data do not say.
 
-    Where the data say only that k is above or below a bound, it is that bound.
+    A bound counts where it sets the boundary apart: an upper bound below, or a
+    lower bound above, the middle of the resolved ones. A boundary that is merely not
+    slower than something slow would otherwise look slow.
     """
     values = np.full(size, np.nan, dtype=np.float32)
     columns = ("permeability", "permeability_lower", "permeability_upper", "verdict")
     rows = zip(*(table[column] for column in columns), strict=True)
     k = np.array([shown_permeability(*row) for row in rows], dtype=float)
     known = (table["verdict"].to_numpy() != "unresolved") & np.isfinite(k) & (k > 0)
+    verdict = table["verdict"].to_numpy()
+    if (verdict == "resolved").any():
+        middle = float(np.median(k[verdict == "resolved"]))
+        known &= ~((verdict == "lower_bound") & (k < middle))
+        known &= ~((verdict == "upper_bound") & (k > middle))
     ids = table.index.to_numpy()
     known &= (ids > 0) & (ids < size)
     values[ids[known]] = np.log10(k[known])

@@ -141,9 +141,9 @@ def _text(row: dict[Hashable, Any], column: str) -> str:
 
 
 def _sort_key(row: dict[Hashable, Any], column: str) -> Any:
-    """Return what a cell is sorted by: numbers as numbers, unknown k last."""
+    """Return what a cell is sorted by: numbers as numbers, k without an upper end last."""
     if column in ("k", "interval"):
-        if not isinstance(row.get("verdict"), str):
+        if row.get("verdict") == "lower_bound" or not isinstance(row.get("verdict"), str):
             return math.inf
         k, lower, upper = (float(row[f"k{end}_m_per_s"]) for end in ("", "_lower", "_upper"))
         value = shown_permeability(k, lower, upper, str(row["verdict"]))
