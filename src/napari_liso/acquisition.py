@@ -85,9 +85,19 @@ class Acquisition:
         """
         if channel not in self.channels:
             raise KeyError(f"no channel {channel!r}; there are {', '.join(self.channels)}")
-        frames = np.asarray(self.counts[self.channels.index(channel)])
-        dtype = np.int64 if frames.dtype.kind in "iu" else np.float64
-        return frames.sum(axis=0, dtype=dtype)
+        return self._frame_sum(self.channels.index(channel), range(self.counts.shape[1]))
+
+    def _frame_sum(self, channel: int, frames: range) -> NDArray[Any]:
+        """Return the (y, x) sum of some frames in 64 bits."""
+        # Lazy counts sum frame by frame and need no memory for the cube.
+        lazy = getattr(self.counts, "frame_sum", None)
+        if lazy is not None:
+            return np.asarray(lazy(channel, frames))
+        part = np.asarray(self.counts[channel])
+        if frames != range(len(part)):
+            part = part[list(frames)]
+        dtype = np.int64 if part.dtype.kind in "iu" else np.float64
+        return part.sum(axis=0, dtype=dtype)
 
     def sum(self, frames: slice | None = None) -> Acquisition:
         """Sum frames (all, or a slice of them) into an acquisition of one frame.
@@ -101,8 +111,8 @@ class Acquisition:
         indices = range(self.counts.shape[1])[frames]
         if len(indices) == 0:
             raise ValueError(f"{frames} selects none of the {self.counts.shape[1]} frames")
-        part = np.asarray(self.counts[:, frames])
-        dtype = np.int64 if part.dtype.kind in "iu" else np.float64
+        channels = range(len(self.channels))
+        sums = np.stack([self._frame_sum(channel, indices) for channel in channels])
         pulses = None
         if self.pulses is not None:
             every_frame = np.broadcast_to(self.pulses, self.counts.shape[1:])
@@ -110,7 +120,7 @@ class Acquisition:
         note = {"frames_summed": [int(indices[0]), int(indices[-1]) + 1, indices.step]}
         return replace(
             self,
-            counts=part.sum(axis=1, keepdims=True, dtype=dtype),
+            counts=sums[:, np.newaxis],
             pulses=pulses,
             metadata={**self.metadata, **note},
         )

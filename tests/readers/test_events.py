@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_liso.readers._events import EventCounts, as_counts, merge_events
+from napari_liso.readers._events import EventCounts, merge_events
+from napari_liso.readers._lazy import as_counts
 
 RNG = np.random.default_rng(4)
 DENSE = RNG.poisson(0.3, (2, 3, 4, 5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_liso.readers.phi import MassCalibration, appended_calibration, parse_header
+from napari_liso.readers.phi import appended_calibration, mass_calibration, parse_header
 
 RAW = b"""SOFH\r
 InstrumentModel: nanoTOF II\r
@@ -65,10 +65,10 @@ def test_other_bytes_are_no_header() -> None:
 
 
 def test_calibration_there_and_back() -> None:
-    calibration = MassCalibration(0.37976, -1.58662, "test")
+    calibration = mass_calibration(0.37976, -1.58662, "test")
     # Cs+ by hand: sqrt(132.9049) = 11.528439, (11.528439 + 1.58662) / 0.37976 us.
-    assert calibration.time(132.9049) == pytest.approx(34.535125e6, rel=1e-6)
-    assert calibration.mass(calibration.time(132.9049)) == pytest.approx(132.9049)
+    assert calibration.ticks(132.9049) == pytest.approx(34.535125e6, rel=1e-6)
+    assert calibration.mass(calibration.ticks(132.9049)) == pytest.approx(132.9049)
     # Before mass zero there is no mass, and none is folded back.
     assert calibration.mass([0.0, 1e6]).tolist() == [0.0, 0.0]
 
@@ -77,7 +77,7 @@ def test_calibration_there_and_back() -> None:
     ("slope", "offset"), [(0.0, 0.0), (-1.0, 0.0), (float("nan"), 0.0), (1.0, float("inf"))]
 )
 def test_calibrations_that_are_none(slope: float, offset: float) -> None:
-    assert not MassCalibration(slope, offset, "").is_sensible()
+    assert not mass_calibration(slope, offset, "").is_sensible()
 
 
 # As the instrument of the copper sample wrote it.
@@ -91,7 +91,7 @@ BLOCK = (
 
 def test_appended_calibration() -> None:
     found = appended_calibration([BLOCK])
-    assert found == MassCalibration(0.37976, -1.58662, "appended block of 09/22/2025 15:38:35")
+    assert found == mass_calibration(0.37976, -1.58662, "appended block of 09/22/2025 15:38:35")
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ def test_several_files_of_other_formats(tmp_path: Path, counts: np.ndarray) -> N
     from sims_h5_writer import write_archive
 
     path = write_archive(tmp_path / "a.h5", {9_000_000: np.ones((1, 2, 2), int)})
-    with pytest.raises(ValueError, match="only as TIFF"):
+    with pytest.raises(ValueError, match="do not make up one"):
         liso.read([path, path])
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
+from napari_liso.isotopes import guess_pair
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.isotopes import guess_pair
 from napari_liso.plugin.selection import BoundarySelection, selection_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path as FilePath
 from typing import Any
 
-from napari_liso.plugin.isotopes import isotope_of
+from napari_liso.isotopes import isotope_of
 
 __all__ = ["get_reader"]
 

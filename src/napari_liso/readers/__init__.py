@@ -1,7 +1,26 @@
 """Readers: one module a file format, chosen by what is in the file.
 
-A format's module has ``NAME``, ``recognise(path) -> bool``, which looks at bytes
-and raises nothing but `OSError`, and ``read(path, windows) -> Acquisition``.
+A format's module has
+
+``NAME``
+    What the format is called, such as ``"SIMS-H5"``.
+``recognise(path) -> bool``
+    Looks at bytes, never at the suffix alone; raises nothing but `OSError`.
+``read(path, windows) -> Acquisition``
+    The counts. For formats with a mass axis the acquisition has a
+    ``spectrum_source``, and `windows` is None or (low, high) in u by name.
+
+and, where the format needs them,
+
+``read_several(paths, windows) -> Acquisition``
+    Files that make up one measurement, such as one file a peak.
+``companions(path) -> list of Path``
+    Files that are read along with `path`, so that both may be dropped together.
+``outline(path) -> iterator of str``
+    Blocks or headers in words, for `probe`; as far as a damaged file can be followed.
+
+What holds for all formats is done once, after the module: windows by name,
+recalibration, and the warnings before numbers (`peaks`, `checks`).
 """
 
 from __future__ import annotations
@@ -10,28 +29,50 @@ import importlib
 from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
+from types import ModuleType
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
+from napari_liso.readers.peaks import Recalibrate, WindowsOrNames, read_peaks
 
 __all__ = ["read", "recognise"]
 
 AnyPath = str | PathLike[str]
 
-# In the order in which they are asked; each is imported when its turn comes.
+# In the order in which they are asked, those with a magic number first; each is
+# imported when its turn comes.
 _MODULES = ("simsh5", "tiff")
+#: Those that read folders; they are asked for nothing else.
+_FOLDERS: frozenset[str] = frozenset()
 
 
-def _module_for(path: Path) -> str | None:
+def module_for(path: Path) -> ModuleType | None:
+    """Return the module that reads a file, or None where none does."""
+    folder = path.is_dir()
     for name in _MODULES:
-        if importlib.import_module(f"{__name__}.{name}").recognise(path):
-            return f"{__name__}.{name}"
+        if folder and name not in _FOLDERS:
+            continue
+        module = importlib.import_module(f"{__name__}.{name}")
+        if module.recognise(path):
+            return module
     return None
 
 
 def _paths(path: AnyPath | Sequence[AnyPath]) -> list[Path]:
     several = [path] if isinstance(path, (str, PathLike)) else list(path)
     return [Path(fspath(one)) for one in several]
+
+
+def _without_companions(paths: list[Path]) -> list[Path]:
+    """Leave out files that another one brings along, such as the ``.ibd`` of an ``.imzML``."""
+    if len(paths) < 2:
+        return paths
+    brought = set()
+    for path in paths:
+        module = module_for(path)
+        if module is not None and hasattr(module, "companions"):
+            brought |= {other.resolve() for other in module.companions(path)} - {path.resolve()}
+    return [path for path in paths if path.resolve() not in brought] or paths
 
 
 def recognise(path: AnyPath | Sequence[AnyPath]) -> str | None:
@@ -49,34 +90,42 @@ def recognise(path: AnyPath | Sequence[AnyPath]) -> str | None:
         an unreadable file is an unknown one.
     """
     try:
-        paths = _paths(path)
-        modules = {_module_for(one) for one in paths if one.is_file()}
-        if len(modules) != 1 or not all(one.is_file() for one in paths):
+        modules = {module_for(one) for one in _without_companions(_paths(path))}
+        if len(modules) != 1:
             return None
         (module,) = modules
-        return None if module is None else str(importlib.import_module(module).NAME)
+        return None if module is None else str(module.NAME)
     except (OSError, TypeError, ValueError):
         return None
 
 
 def read(
-    path: AnyPath | Sequence[AnyPath], windows: dict[str, tuple[float, float]] | None = None
+    path: AnyPath | Sequence[AnyPath],
+    windows: WindowsOrNames | None = None,
+    recalibrate: Recalibrate | None = None,
 ) -> Acquisition:
     """Read a measurement.
 
     Parameters
     ----------
     path
-        A file, or several that make up one acquisition: TIFF images, one a
-        peak, named by their file names.
+        A file, or several that make up one acquisition, such as one file a peak.
     windows
         For formats with a mass axis: name of each channel and its (low, high)
-        mass in u. None reads everything as one channel, ``"total"``.
+        mass in u, low edge included, high edge not. Or names of ions alone,
+        such as ``["6Li", "7Li"]``: windows are then put around the observed
+        peaks. None reads everything as one channel, ``"total"``.
+    recalibrate
+        For formats with a mass axis: two ions, such as ``["H", "7Li"]`` or
+        ``["7Li", "Na"]``, whose observed peaks are moved to their theoretical
+        masses before anything else; or a mapping of each to the mass in u at
+        which it is seen on the file's own scale.
 
     Returns
     -------
     Acquisition
-        Counts of shape (channel, frame, y, x), row 0 at the top.
+        Counts of shape (channel, frame, y, x), row 0 at the top. Whatever is
+        doubtful is in ``metadata["warnings"]``.
 
     Raises
     ------
@@ -85,34 +134,46 @@ def read(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If windows are not intervals, or the format has no mass axis; or if
-        several files do not make up one acquisition.
+        If windows are not intervals, a peak is not found, or the format has no
+        mass axis; or if several files do not make up one acquisition.
 
     Examples
     --------
     >>> acq = read("map.h5", windows={"6Li": (5.9, 6.1), "7Li": (6.9, 7.1)})  # doctest: +SKIP
+    >>> acq = read("map.h5", windows=["6Li", "7Li"], recalibrate=["H", "7Li"])  # doctest: +SKIP
     """
     paths = _paths(path)
     if not paths:
         raise ValueError("no file was given")
+    for one in paths:
+        _check_exists(one)
+    paths = _without_companions(paths)
     modules = [_module_of(one) for one in paths]
+    module = modules[0]
     if len(paths) == 1:
-        return importlib.import_module(modules[0]).read(paths[0], windows)
-    tiff = f"{__name__}.tiff"
-    if any(module != tiff for module in modules):
+        return read_peaks(lambda chosen: module.read(paths[0], chosen), windows, recalibrate)
+    if any(other is not module for other in modules) or not hasattr(module, "read_several"):
+        kinds = ", ".join(dict.fromkeys(str(other.NAME) for other in modules))
         raise ValueError(
-            f"{len(paths)} files were given; several files make up one acquisition only as TIFF "
-            "images, one a peak"
+            f"{len(paths)} files ({kinds}) were given, which do not make up one acquisition; "
+            "open them one by one"
         )
-    return importlib.import_module(tiff).read_peaks(paths, windows)
+    return read_peaks(lambda chosen: module.read_several(paths, chosen), windows, recalibrate)
 
 
-def _module_of(path: Path) -> str:
-    if path.is_dir():
-        raise FormatError(path, "is a folder, not a file")
-    if path.stat().st_size == 0:
+def _check_exists(path: Path) -> None:
+    if path.stat().st_size == 0 and not path.is_dir():
         raise FormatError(path, "is empty")
-    module = _module_for(path)
+
+
+def _module_of(path: Path) -> ModuleType:
+    module = module_for(path)
+    if module is None and path.is_dir():
+        raise FormatError(path, "is a folder, not a file")
     if module is None:
-        raise FormatError(path, "is in no format that can be read (SIMS-H5, TIFF, OME-TIFF)")
+        raise FormatError(
+            path,
+            "is in no format that can be read; the documentation lists them. Most instruments' "
+            "software can export TIFF or imzML",
+        )
     return module

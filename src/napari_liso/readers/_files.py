@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def check_image_size(path: str | PathLike[str], height: int, width: int) -> None
         )
 
 
-def check_windows(windows: Windows | None) -> Windows | None:
+def check_windows(windows: Mapping[str, tuple[float, float]] | None) -> Windows | None:
     """Return mass windows as floats, or None where none are given.
 
     Parameters

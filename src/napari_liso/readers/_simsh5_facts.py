@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_liso.errors import FormatError
 from napari_liso.readers import _files, _hdf5, phi
+from napari_liso.readers.calibration import MassCalibration
 from napari_liso.units import from_um
 
 __all__ = ["Facts", "Geometry", "read_facts"]
@@ -110,7 +111,7 @@ class Facts:
 
     geometry: Geometry
     bin_width: float
-    calibration: phi.MassCalibration
+    calibration: MassCalibration
     pixel_size: tuple[float, float] | None
     metadata: dict[str, Any]
     warnings: list[str]
@@ -136,8 +137,6 @@ def read_facts(file: h5py.File) -> Facts:
     header = _read_header(file, warnings)
     calibration, superseded = _read_calibration(file, header, warnings)
     pixel_size, source = _read_pixel_size(file, header, geometry)
-    if pixel_size is None:
-        warnings.append("The file does not state its pixel size.")
     cube = _hdf5.group(file, "data/mass_csr")
     width = None if cube is None else _hdf5.attribute(cube, "mass_bin_width_ps")
     bin_width = 1.0 if width is None else float(width)  # absent means lossless
@@ -221,7 +220,7 @@ def _appended_blocks(file: h5py.File) -> list[bytes]:
 
 def _read_calibration(
     file: h5py.File, header: phi.Header, warnings: list[str]
-) -> tuple[phi.MassCalibration, list[phi.MassCalibration]]:
+) -> tuple[MassCalibration, list[MassCalibration]]:
     """Return the calibration to use and those that it replaces."""
     candidates = []
     appended = phi.appended_calibration(_appended_blocks(file))
@@ -230,7 +229,7 @@ def _read_calibration(
     stored = _hdf5.dataset(file, "calibration/mass/coefficients", kinds="f", max_size=2)
     if stored is not None and stored.size == 2:
         slope, offset = (float(v) for v in stored[...])
-        candidates.append(phi.MassCalibration(slope, offset, "calibration/mass"))
+        candidates.append(phi.mass_calibration(slope, offset, "calibration/mass"))
     written = header.calibration()
     if written is not None:
         candidates.append(written)
@@ -248,7 +247,7 @@ def _read_calibration(
     superseded = [o for o in others if (o.slope, o.offset) != (used.slope, used.offset)]
     if appended is not None and superseded:
         worst = superseded[0]
-        time = used.time(100.0)
+        time = used.ticks(100.0)
         shift = (float(worst.mass(time)) / 100.0 - 1) * 1e6
         warnings.append(
             f"The mass scale was recalibrated after the measurement ({used.source}); that "

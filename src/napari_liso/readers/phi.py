@@ -15,16 +15,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
+from napari_liso.readers.calibration import MassCalibration
 from napari_liso.units import from_um
 
 __all__ = [
     "ASCII_INFO_RECORD",
     "Header",
-    "MassCalibration",
     "appended_calibration",
+    "mass_calibration",
     "parse_header",
 ]
 
@@ -35,46 +33,9 @@ _SECTION = re.compile(r"\[(.+)\]$")
 _ZERO_CELSIUS = 273.15  # K
 
 
-@dataclass(frozen=True)
-class MassCalibration:
-    """Flight time to mass: ``mass = (slope * t + offset)**2``.
-
-    Parameters
-    ----------
-    slope
-        In sqrt(u)/us, called ``Mass/Time`` by the instrument.
-    offset
-        In sqrt(u), called ``MassOffset``.
-    source
-        Where the coefficients come from, for the provenance.
-    """
-
-    slope: float
-    offset: float
-    source: str
-
-    def is_sensible(self) -> bool:
-        """Whether times map to masses one to one and to finite numbers."""
-        return math.isfinite(self.slope) and math.isfinite(self.offset) and self.slope > 0
-
-    def mass(self, picoseconds: ArrayLike) -> NDArray[np.float64]:
-        """Return the mass in u at a flight time in ps."""
-        root = np.asarray(picoseconds, dtype=np.float64) * (1e-6 * self.slope) + self.offset
-        # Times before mass zero have no mass; a square would fold them back in.
-        return np.where(root > 0, root, 0.0) ** 2
-
-    def time(self, mass: float) -> float:
-        """Return the flight time in ps at a mass in u."""
-        return (math.sqrt(mass) - self.offset) / self.slope * 1e6
-
-    def as_metadata(self) -> dict[str, Any]:
-        """Return the calibration as JSON-able facts."""
-        return {
-            "model": "mass = (slope * t_us + offset)**2",
-            "slope": self.slope,
-            "offset": self.offset,
-            "source": self.source,
-        }
+def mass_calibration(slope: float, offset: float, source: str) -> MassCalibration:
+    """Return PHI's calibration: `slope` in sqrt(u)/us, times in the file in ps."""
+    return MassCalibration(slope, offset, source, ticks_per_unit=1e6, unit="us")
 
 
 @dataclass(frozen=True)
@@ -121,7 +82,7 @@ class Header:
         slope, offset = self.number("Mass/Time"), self.number("MassOffset")
         if slope is None or offset is None:
             return None
-        return MassCalibration(slope, offset, "header")
+        return mass_calibration(slope, offset, "header")
 
     def facts(self) -> dict[str, Any]:
         """Return what is worth keeping about a measurement, SI, JSON-able."""
@@ -192,5 +153,5 @@ def appended_calibration(blocks: Iterable[bytes]) -> MassCalibration | None:
         if slope is not None and offset is not None:
             source = "appended block"
             date = entries.get("BlockAppendedDate")
-            newest = MassCalibration(slope, offset, f"{source} of {date}" if date else source)
+            newest = mass_calibration(slope, offset, f"{source} of {date}" if date else source)
     return newest

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
 from napari_liso.readers import _files, _hdf5
-from napari_liso.readers._events import ChannelEvents, EventCounts, as_counts, merge_events
+from napari_liso.readers._events import ChannelEvents, EventCounts, merge_events
+from napari_liso.readers._lazy import as_counts
 from napari_liso.readers._simsh5_facts import Facts, Geometry, read_facts
 
 __all__ = ["NAME", "read", "recognise", "validate"]
@@ -35,11 +36,6 @@ NAME = "SIMS-H5"
 _IDENTITY = b"tof-sims-sparse-hdf5"
 #: Where the root attributes are: at the file's very beginning as written by PHI.
 _IDENTITY_WITHIN = 2**22
-
-_NO_PULSES = (
-    "The file does not say how many primary-ion pulses each pixel got, so dead time cannot be "
-    "corrected until that number is given."
-)
 
 _MAX_BINS = 2**27
 _MAX_EVENTS = 2**33
@@ -89,12 +85,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
         channels = [_collect(cube, facts.geometry, *bins) for bins in ranges.values()]
     counts = EventCounts(channels, facts.geometry.shape)
     metadata |= facts.metadata
-    metadata["warnings"] = [
-        *facts.warnings,
-        *_window_warnings(windows, channels, facts),
-        _NO_PULSES,
-    ]
-    metadata["windows"] = {name: list(w) for name, w in windows.items()} if windows else None
+    metadata["warnings"] = [*facts.warnings, *_range_warnings(windows, facts)]
     return Acquisition(
         counts=as_counts(counts),
         channels=tuple(ranges),
@@ -231,7 +222,7 @@ def _bin_ranges(
         return {"total": (0, cube.events)}
     ranges = {}
     for name, window in windows.items():
-        edges = [facts.calibration.time(mass) / facts.bin_width for mass in window]
+        edges = [facts.calibration.ticks(mass) / facts.bin_width for mass in window]
         low, high = np.searchsorted(cube.mass_bin, edges)
         ranges[name] = (int(cube.index[low]), int(cube.index[high]))
     return ranges
@@ -266,20 +257,14 @@ def _merged(parts: list[ChannelEvents]) -> ChannelEvents:
     )
 
 
-def _window_warnings(
-    windows: _files.Windows | None, channels: list[ChannelEvents], facts: Facts
-) -> list[str]:
-    """Say which windows hold nothing, or lie where nothing was recorded."""
+def _range_warnings(windows: _files.Windows | None, facts: Facts) -> list[str]:
+    """Say which windows lie where nothing was recorded."""
     start, end = facts.metadata.get("start_mass_u"), facts.metadata.get("end_mass_u")
-    warnings = []
-    for (name, (low, high)), channel in zip((windows or {}).items(), channels, strict=False):
-        if (start is not None and low < start) or (end is not None and high > end):
-            warnings.append(
-                f"The window of {name} reaches out of the recorded masses, {start} to {end} u."
-            )
-        if len(channel.voxel) == 0:
-            warnings.append(f"The window of {name}, {low:g} to {high:g} u, holds no counts.")
-    return warnings
+    return [
+        f"The window of {name} reaches out of the recorded masses, {start} to {end} u."
+        for name, (low, high) in (windows or {}).items()
+        if (start is not None and low < start) or (end is not None and high > end)
+    ]
 
 
 def _spectrum(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -26,7 +26,7 @@ from napari_liso.readers import _files
 from napari_liso.readers._peak_names import Sidecar, names_in_file, ome_pixels, read_sidecar
 from napari_liso.units import from_um
 
-__all__ = ["NAME", "read", "read_peaks", "recognise"]
+__all__ = ["NAME", "read", "read_several", "recognise"]
 
 NAME = "TIFF"
 
@@ -105,8 +105,6 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     warnings = [*sidecar.warnings, *stack.warnings]
     if names_from is None:
         warnings.append("Nothing names the peaks in this file; they are called by their number.")
-    if stack.pixel_size is None:
-        warnings.append("The file does not state its pixel size.")
     metadata |= {
         "format": "OME-TIFF" if stack.is_ome else NAME,
         "counts_are": counts_are,
@@ -127,7 +125,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     )
 
 
-def read_peaks(paths: Sequence[Path], windows: _files.Windows | None = None) -> Acquisition:
+def read_several(paths: Sequence[Path], windows: _files.Windows | None = None) -> Acquisition:
     """Read several TIFFs of one measurement, one a peak, named by their file names.
 
     What all the names begin with, up to a space, ``_`` or ``-``, is left out:

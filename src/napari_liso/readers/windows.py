@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["observed_window", "observed_windows"]
+__all__ = ["observed_peak", "observed_window", "observed_windows"]
 
 _MIN_COUNTS = 20
 #: Counts in the tallest bin, for a height known within about 15 %.
@@ -53,6 +53,26 @@ def observed_window(
         If there are too few counts or no peak within the search range.
     """
     return observed_windows(mass, counts, {"the peak": near}, search, level)["the peak"]
+
+
+def observed_peak(mass: ArrayLike, counts: ArrayLike, near: float, search: float = 1e-3) -> float:
+    """Return the mass in u of the strongest peak near a theoretical mass.
+
+    Parameters
+    ----------
+    mass, counts, near, search
+        See `observed_window`.
+
+    Raises
+    ------
+    ValueError
+        If there are too few counts or no peak within the search range.
+    """
+    mass = np.asarray(mass, dtype=np.float64)
+    counts = np.asarray(counts, dtype=np.float64)
+    offset = mass / near - 1
+    inside = np.abs(offset) <= 4 * search
+    return near * (1 + _centre(offset[inside], counts[inside], search, f"near {near:g} u"))
 
 
 def observed_windows(

@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_liso.isotopes import ion_mass
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
-from napari_liso.plugin.isotopes import ion_mass
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.canvas import ThemedCanvas
 from napari_liso.plugin.widgets.parts import Panel, enable

@@ -1,0 +1,205 @@
+"""Ion images and spectra from streams of events, one pass over the file.
+
+Formats that store ions one by one differ in how an event is packed, not in what
+is done with it. A format's module brings an `EventSource`; here its events are
+sorted into mass windows on the native grid of flight times, into images and
+into the sum spectrum. Memory holds a batch of events and the images asked for,
+never the file: frames of a long measurement are made again when looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_liso.readers._lazy import PLAIN_BYTES, LazyCounts
+from napari_liso.readers.calibration import MassCalibration
+
+__all__ = ["BATCH", "EventSource", "Images", "TickHistogram", "collect"]
+
+#: Events handled at a time, by convention of the sources.
+BATCH = 2**20
+#: Flight times up to here are counted in an array of all times, in 4 bytes each.
+_DENSE_TICKS = 2**27
+
+Integers = NDArray[np.integer[Any]]
+Range = tuple[int, int]
+
+
+class EventSource(Protocol):
+    """Events of a file, in the order of its frames."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(frame, y, x)."""
+
+    @property
+    def calibration(self) -> MassCalibration:
+        """From the file's flight times to masses."""
+
+    def events(self, frame: int) -> Iterator[tuple[Integers, Integers]]:
+        """Yield the events of a frame in batches of about `BATCH` at most.
+
+        A batch is (flight times in steps of the file, flat pixel numbers
+        ``y * width + x`` with row 0 at the top), checked to be in range.
+
+        Raises
+        ------
+        FormatError
+            If the file is damaged here, or changed since it was opened.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What one pass over the events gives.
+
+    Parameters
+    ----------
+    counts
+        (channel, frame, y, x), plain where that is small.
+    ticks, spectrum
+        Occupied flight times, ascending, and the counts in each.
+    """
+
+    counts: LazyCounts | NDArray[Any]
+    ticks: Integers
+    spectrum: NDArray[np.int64]
+
+
+def collect(source: EventSource, windows: Sequence[tuple[float, float]] | None = None) -> Images:
+    """Count events by window, frame and pixel, and by flight time.
+
+    Parameters
+    ----------
+    source
+        The events.
+    windows
+        (low, high) in u of each channel, low edge included, high edge not;
+        None: one channel of everything. A step of the time grid belongs to a
+        window as a whole.
+    """
+    ranges = [tick_range(source.calibration, *window) for window in windows or ()]
+    channels: list[Range | None] = list(ranges) if windows is not None else [None]
+    frames, height, width = source.shape
+    sums = np.zeros((len(channels), height * width), np.int64)
+    histogram = TickHistogram()
+    largest = 0
+    kept: list[NDArray[Any]] | None = []
+    kept_bytes = 0
+    for frame in range(frames):
+        image = np.zeros((len(channels), height * width), np.int64)
+        for ticks, pixel in source.events(frame):
+            histogram.add(ticks)
+            for row, bounds in zip(image, channels, strict=True):
+                _count(row, ticks, pixel, bounds)
+        sums += image
+        top = int(image.max(initial=0))
+        largest = max(largest, top)
+        if kept is not None:
+            kept.append(image.astype(np.min_scalar_type(top)))
+            kept_bytes += kept[-1].nbytes
+            if kept_bytes > PLAIN_BYTES:
+                kept = None
+    dtype = np.min_scalar_type(largest)
+    shape = (len(channels), frames, height, width)
+    counts: LazyCounts | NDArray[Any]
+    if kept is not None and math.prod(shape) * dtype.itemsize <= PLAIN_BYTES:
+        counts = np.empty((len(channels), frames, height * width), dtype)
+        for frame, image in enumerate(kept):
+            counts[:, frame] = image
+        counts = counts.reshape(shape)
+    else:
+        counts = LazyCounts(
+            shape,
+            dtype,
+            lambda channel, frame: _image(source, channels[channel], frame),
+            sums.reshape(len(channels), height, width),
+        )
+    return Images(counts, *histogram.result())
+
+
+def tick_range(calibration: MassCalibration, low: float, high: float) -> Range:
+    """Return the steps of the time grid (first, one past the last) in a mass window."""
+    # An edge that is on a step but for rounding is on it.
+    first, end = (math.ceil(calibration.ticks(edge) - 1e-6) for edge in (low, high))
+    return first, end
+
+
+def _count(
+    image: NDArray[np.int64], ticks: Integers, pixel: Integers, bounds: Range | None
+) -> None:
+    """Add the events within `bounds` to a flat image."""
+    if bounds is not None:
+        pixel = pixel[(ticks >= bounds[0]) & (ticks < bounds[1])]
+    if 4 * len(pixel) > len(image):
+        image += np.bincount(pixel, minlength=len(image))
+    elif len(pixel):
+        place, count = np.unique(pixel, return_counts=True)
+        image[place] += count
+
+
+def _image(source: EventSource, bounds: Range | None, frame: int) -> NDArray[np.int64]:
+    """Return the (y, x) image of one frame."""
+    _, height, width = source.shape
+    image = np.zeros(height * width, np.int64)
+    for ticks, pixel in source.events(frame):
+        _count(image, ticks, pixel, bounds)
+    return image.reshape(height, width)
+
+
+class TickHistogram:
+    """Counts by flight time, in memory that is bounded by the events or the times."""
+
+    def __init__(self) -> None:
+        self._dense = np.zeros(2**16, np.uint32)
+        self._ticks: Integers = np.zeros(0, np.int64)
+        self._counts = np.zeros(0, np.int64)
+
+    def add(self, ticks: Integers) -> None:
+        """Count a batch of flight times, none negative."""
+        if len(ticks) == 0:
+            return
+        top = int(ticks.max())
+        if top < 4 * len(ticks) and top < _DENSE_TICKS:
+            self._grow(top)
+            self._dense[: top + 1] += np.bincount(ticks).astype(np.uint32)
+            return
+        place, count = _runs(np.sort(ticks))
+        if top < _DENSE_TICKS:
+            self._grow(top)
+            self._dense[place] += count.astype(np.uint32)
+            return
+        merged = np.concatenate([self._ticks, place.astype(np.int64)])
+        order = np.argsort(merged, kind="stable")
+        counts = np.concatenate([self._counts, count])[order]
+        self._ticks, _ = _runs(merged[order])
+        starts = np.searchsorted(merged[order], self._ticks)
+        self._counts = np.add.reduceat(counts, starts)
+
+    def _grow(self, top: int) -> None:
+        if top >= len(self._dense):
+            grown = np.zeros(min(_DENSE_TICKS, 2 ** top.bit_length()), np.uint32)
+            grown[: len(self._dense)] = self._dense
+            self._dense = grown
+
+    def result(self) -> tuple[Integers, NDArray[np.int64]]:
+        """Return (occupied flight times, ascending, and the counts in each)."""
+        occupied = np.flatnonzero(self._dense)
+        if len(self._ticks) == 0:
+            return occupied, self._dense[occupied].astype(np.int64)
+        ticks, where = np.unique(np.concatenate([occupied, self._ticks]), return_inverse=True)
+        counts = np.zeros(len(ticks), np.int64)
+        np.add.at(counts, where, np.concatenate([self._dense[occupied], self._counts]))
+        return ticks, counts
+
+
+def _runs(ascending: Integers) -> tuple[Integers, NDArray[np.int64]]:
+    """Return the values of a sorted array and how often each occurs."""
+    starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
+    return ascending[starts], np.diff(np.append(starts, len(ascending)))
