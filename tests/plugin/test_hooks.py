@@ -13,8 +13,8 @@ from napari.layers import Layer
 from npe2 import PluginManifest
 
 from napari_liso import sample_data as science_samples
-from napari_liso.plugin import sample_data
 from napari_liso.isotopes import guess_pair, ion_mass, isotope_of
+from napari_liso.plugin import sample_data
 from napari_liso.plugin.reader import get_reader
 from napari_liso.plugin.widgets.main import AllSteps
 from napari_liso.units import from_um

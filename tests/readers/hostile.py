@@ -89,10 +89,12 @@ def outcome(read: Reader, path: Path) -> Acquisition | FormatError:
                 assert image.shape == tuple(acquisition.counts.shape[2:])
                 assert image.dtype.kind == "f" or image.min(initial=0) >= 0
         except FormatError as error:
-            assert error.path == os.fspath(path) or Path(error.path).parent == path.parent
-            assert error.reason
-            return error
-    return acquisition
+            found = error
+        else:
+            return acquisition
+    assert Path(found.path).parent == path.parent
+    assert found.reason
+    return found
 
 
 def assert_cut_is_noticed(read: Reader, path: Path, whole: Acquisition, cut: int) -> None:

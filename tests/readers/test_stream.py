@@ -29,7 +29,7 @@ class Source:
     calibration = SCALE
 
     def events(self, frame: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        own = FRAME == frame
+        own = frame == FRAME
         for part in np.array_split(np.flatnonzero(own), 7):
             yield TIME[part].astype(np.uint32), PIXEL[part]
 
