@@ -13,17 +13,26 @@ _SYMBOLS = re.findall(
     "Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U",
 )
 
-#: Atomic masses in u, AME2020.
+#: Atomic masses in u, AME2020; of each element the most abundant isotope first.
 _ATOMIC_MASS = {
-    ("H", 1): 1.007825, ("H", 2): 2.014102, ("Li", 6): 6.015123, ("Li", 7): 7.016003,
-    ("B", 10): 10.012937, ("B", 11): 11.009305, ("C", 12): 12.0, ("C", 13): 13.003355,
+    ("H", 1): 1.007825, ("H", 2): 2.014102, ("Li", 7): 7.016003, ("Li", 6): 6.015123,
+    ("B", 11): 11.009305, ("B", 10): 10.012937, ("C", 12): 12.0, ("C", 13): 13.003355,
     ("N", 14): 14.003074, ("N", 15): 15.000109, ("O", 16): 15.994915, ("O", 18): 17.999160,
-    ("Na", 23): 22.989769, ("Mg", 24): 23.985042, ("Mg", 26): 25.982593, ("Al", 27): 26.981538,
-    ("Si", 28): 27.976927, ("K", 39): 38.963706, ("K", 41): 40.961825, ("Ca", 40): 39.962591,
-    ("Ti", 48): 47.947941, ("Cu", 63): 62.929597, ("Cu", 65): 64.927790, ("Zr", 90): 89.904699,
-    ("La", 139): 138.906363,
+    ("F", 19): 18.998403, ("Na", 23): 22.989769, ("Mg", 24): 23.985042, ("Mg", 26): 25.982593,
+    ("Al", 27): 26.981538, ("Si", 28): 27.976927, ("P", 31): 30.973762, ("S", 32): 31.972071,
+    ("Cl", 35): 34.968853, ("Cl", 37): 36.965903, ("K", 39): 38.963706, ("K", 41): 40.961825,
+    ("Ca", 40): 39.962591, ("Ti", 48): 47.947941, ("V", 51): 50.943957, ("Cr", 52): 51.940505,
+    ("Mn", 55): 54.938043, ("Fe", 56): 55.934936, ("Co", 59): 58.933194, ("Ni", 58): 57.935342,
+    ("Cu", 63): 62.929597, ("Cu", 65): 64.927790, ("Zn", 64): 63.929142, ("Ga", 69): 68.925574,
+    ("Ga", 71): 70.924703, ("Ge", 74): 73.921178, ("Br", 79): 78.918338, ("Sr", 88): 87.905613,
+    ("Y", 89): 88.905838, ("Zr", 90): 89.904699, ("Nb", 93): 92.906373, ("Ag", 107): 106.905092,
+    ("In", 115): 114.903879, ("Sn", 120): 119.902202, ("I", 127): 126.904472,
+    ("Cs", 133): 132.905452, ("Ba", 138): 137.905247, ("La", 139): 138.906363,
+    ("Ta", 181): 180.947998, ("W", 184): 183.950933, ("Au", 197): 196.966570,
+    ("Pb", 208): 207.976652, ("Bi", 209): 208.980399,
 }  # fmt: skip
 _ELECTRON_MASS = 0.000549  # u
+_ATOM = re.compile(r"(\d{0,3})([A-Z][a-z]?)(\d{0,2})")
 
 #: Mass number of the rarer natural isotope of elements that are measured as a pair.
 _TRACER = {"H": 2, "Li": 6, "B": 10, "C": 13, "N": 15, "O": 18, "Cl": 37, "K": 41, "Cu": 65}
@@ -69,16 +78,39 @@ def guess_pair(names: list[str]) -> tuple[int, int] | None:
 
 
 def ion_mass(name: str) -> float:
-    """Return the mass in u of a singly charged positive ion such as ``6Li``, or a typed mass.
+    """Return the mass in u of a singly charged ion, or a typed mass.
+
+    Parameters
+    ----------
+    name
+        An isotope such as ``6Li``, an element such as ``Na`` (its most abundant
+        isotope), a formula such as ``6LiH`` or ``C2H5``, or a number in u. A
+        trailing ``-`` means a negative ion; all others are positive.
 
     Raises
     ------
     ValueError
-        If the name is neither an isotope known here nor a number.
+        If the name is neither made of isotopes known here nor a number.
     """
-    isotope = isotope_of(name.strip())
+    text = name.strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    electrons = 1 if text.endswith("-") else -1
+    text = text.rstrip("+-").replace("^", "")
+    isotope = isotope_of(text)
     if isotope in _ATOMIC_MASS:
-        return _ATOMIC_MASS[isotope] - _ELECTRON_MASS
-    if re.fullmatch(r"\d+(\.\d+)?", name.strip()):
-        return float(name)
-    raise ValueError(f"the mass of '{name.strip()}' is not known here: type it as a number in u")
+        return _ATOMIC_MASS[isotope] + electrons * _ELECTRON_MASS
+    atoms = _ATOM.findall(text)
+    masses = [_atomic_mass(symbol, number) for number, symbol, _ in atoms]
+    if not atoms or "".join("".join(atom) for atom in atoms) != text or None in masses:
+        raise ValueError(f"the mass of '{name.strip()}' is not known here: type a number in u")
+    counts = [int(count or 1) for _, _, count in atoms]
+    total = sum(n * mass for n, mass in zip(counts, masses, strict=True) if mass is not None)
+    return total + electrons * _ELECTRON_MASS
+
+
+def _atomic_mass(symbol: str, number: str) -> float | None:
+    """Return the mass of an atom, of the most abundant isotope where no number is given."""
+    if number:
+        return _ATOMIC_MASS.get((symbol, int(number)))
+    return next((mass for (other, _), mass in _ATOMIC_MASS.items() if other == symbol), None)

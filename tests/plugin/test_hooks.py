@@ -13,59 +13,10 @@ from napari.layers import Layer
 from npe2 import PluginManifest
 
 from napari_liso import sample_data as science_samples
-from napari_liso.isotopes import guess_pair, ion_mass, isotope_of
 from napari_liso.plugin import sample_data
 from napari_liso.plugin.reader import get_reader
 from napari_liso.plugin.widgets.main import AllSteps
 from napari_liso.units import from_um
-
-# --- isotopes in names ---
-
-
-@pytest.mark.parametrize(
-    ("name", "isotope"),
-    [
-        ("6Li", ("Li", 6)),
-        ("6Li+ (sum)", ("Li", 6)),
-        ("^65Cu", ("Cu", 65)),
-        ("Li7", ("Li", 7)),
-        ("Li-7", ("Li", 7)),
-        ("12C", ("C", 12)),
-        ("total", None),
-        ("C1", None),  # a channel number, not carbon of mass 1
-        ("Z3", None),
-        ("6LiH", None),
-        ("Image 6Li", None),
-        ("page 6", None),
-        ("500Li", None),
-    ],
-)
-def test_isotopes_are_found_in_names(name: str, isotope: tuple[str, int] | None) -> None:
-    assert isotope_of(name) == isotope
-
-
-@pytest.mark.parametrize(
-    ("names", "pair"),
-    [
-        (["7Li", "6Li"], (1, 0)),
-        (["63Cu", "65Cu"], (1, 0)),
-        (["63Cu", "total", "65Cu", "7Li+", "6Li+"], (4, 3)),
-        (["16O", "18O", "23Na"], (1, 0)),
-        (["6Li", "23Na"], None),
-        ([], None),
-    ],
-)
-def test_the_pair_is_guessed_from_names(names: list[str], pair: tuple[int, int] | None) -> None:
-    assert guess_pair(names) == pair
-
-
-def test_ion_masses_lack_the_electron() -> None:
-    # AME2020 6.0151228874 u less the electron, 0.000548580 u
-    assert ion_mass("6Li") == pytest.approx(6.01457431, abs=2e-6)
-    assert ion_mass(" 22.99 ") == 22.99
-    with pytest.raises(ValueError, match="mass of 'Quartz' is not known"):
-        ion_mass("Quartz")
-
 
 # --- the reader ---
 

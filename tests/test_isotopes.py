@@ -1,0 +1,75 @@
+"""Isotopes in names, and the masses of ions."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_liso.isotopes import guess_pair, ion_mass, isotope_of
+
+
+@pytest.mark.parametrize(
+    ("name", "isotope"),
+    [
+        ("6Li", ("Li", 6)),
+        ("6Li+ (sum)", ("Li", 6)),
+        ("^65Cu", ("Cu", 65)),
+        ("Li7", ("Li", 7)),
+        ("Li-7", ("Li", 7)),
+        ("12C", ("C", 12)),
+        ("total", None),
+        ("C1", None),  # a channel number, not carbon of mass 1
+        ("Z3", None),
+        ("6LiH", None),
+        ("Image 6Li", None),
+        ("page 6", None),
+        ("500Li", None),
+    ],
+)
+def test_isotopes_are_found_in_names(name: str, isotope: tuple[str, int] | None) -> None:
+    assert isotope_of(name) == isotope
+
+
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [
+        (["7Li", "6Li"], (1, 0)),
+        (["63Cu", "65Cu"], (1, 0)),
+        (["63Cu", "total", "65Cu", "7Li+", "6Li+"], (4, 3)),
+        (["16O", "18O", "23Na"], (1, 0)),
+        (["6Li", "23Na"], None),
+        ([], None),
+    ],
+)
+def test_the_pair_is_guessed_from_names(names: list[str], pair: tuple[int, int] | None) -> None:
+    assert guess_pair(names) == pair
+
+
+def test_ion_masses_lack_the_electron() -> None:
+    # AME2020 6.0151228874 u less the electron, 0.000548580 u
+    assert ion_mass("6Li") == pytest.approx(6.01457431, abs=2e-6)
+    assert ion_mass(" 22.99 ") == 22.99
+
+
+# Sums of the AME2020 masses of the atoms by hand, less (positive) or plus (negative)
+# the electron's 0.00054858 u.
+@pytest.mark.parametrize(
+    ("name", "mass"),
+    [
+        ("H", 1.0078250319 - 0.00054858),
+        ("Na+", 22.9897692820 - 0.00054858),
+        ("6LiH", 6.0151228874 + 1.0078250319 - 0.00054858),
+        ("7LiH+", 7.0160034366 + 1.0078250319 - 0.00054858),
+        ("C2H5", 2 * 12.0 + 5 * 1.0078250319 - 0.00054858),
+        ("O-", 15.9949146196 + 0.00054858),
+        ("18O-", 17.9991596129 + 0.00054858),
+        ("^65Cu", 64.9277897 - 0.00054858),
+    ],
+)
+def test_masses_of_ions(name: str, mass: float) -> None:
+    assert ion_mass(name) == pytest.approx(mass, abs=4e-6)
+
+
+@pytest.mark.parametrize("name", ["Quartz", "", "Li6H?", "5Li", "Tc", "total", "LiH2O3x"])
+def test_names_without_a_mass(name: str) -> None:
+    with pytest.raises(ValueError, match="is not known"):
+        ion_mass(name)
