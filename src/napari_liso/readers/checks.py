@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.isotopes import ion_mass, isotope_of
@@ -68,26 +68,37 @@ def peak_in(mass: ArrayLike, counts: ArrayLike, window: tuple[float, float]) -> 
     total = float(weight.sum())
     if total < _FEW or len(inside) < 3:
         return Peak(total, np.nan, np.nan, (0.0, 0.0))
-    # As fine as the counts and the grid allow.
-    bins = int(np.clip(min(total / 25, len(inside) / 2), 6, 80))
-    height, edges = np.histogram(inside, bins, (low, high), weights=weight)
-    middle = (edges[1:] + edges[:-1]) / 2
+    middle, height = _heights(inside, weight, window)
     top = int(np.argmax(height))
     left, right = top, top
     while left > 0 and height[left - 1] > height[top] / 2:
         left -= 1
-    while right < bins - 1 and height[right + 1] > height[top] / 2:
+    while right < len(height) - 1 and height[right + 1] > height[top] / 2:
         right += 1
-    core = slice(left, right + 1)
-    centre = float(np.average(middle[core], weights=height[core]))
-    width = edges[1] - edges[0]
-    rim = max(1, bins // 12)
+    width = (high - low) / len(height)
+    fwhm = (right - left + 1) * width
+    centre = float(np.average(middle[left : right + 1], weights=height[left : right + 1]))
+    for _ in range(3):  # the bins are coarse: settle on the counts themselves
+        near = np.abs(inside - centre) <= fwhm
+        centre = float(np.average(inside[near], weights=weight[near])) if near.any() else centre
+    rim = max(1, len(height) // 12)
     # Three standard deviations of chance in favour of the window.
     relative = [
         max(0.0, float(part.mean() - 3 * np.sqrt(part.mean() / rim))) / float(height[top])
         for part in (height[:rim], height[-rim:])
     ]
-    return Peak(total, centre, (right - left + 1) * width, (relative[0], relative[1]))
+    return Peak(total, centre, fwhm, (relative[0], relative[1]))
+
+
+def _heights(
+    mass: NDArray[np.float64], counts: NDArray[np.float64], window: tuple[float, float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (mass, counts) in bins as fine as the counts and the spectrum's own grid allow."""
+    bins = int(min(counts.sum() / 25, len(mass) / 3, 80))
+    if bins < 6:
+        return mass, counts
+    height, edges = np.histogram(mass, bins, window, weights=counts)
+    return (edges[1:] + edges[:-1]) / 2, height
 
 
 def window_warnings(acquisition: Acquisition, windows: Windows) -> list[str]:
