@@ -6,10 +6,12 @@
 #   make test    the test suite           (PYTEST_ARGS="-k name" picks tests)
 #   make lint    style, types, manifest
 #   make bench   benchmarks
+#   make fuzz    damaged files for every reader, for long   (FUZZ=20000 sets how many)
 
 SHELL := bash
 SYSTEM_PACKAGES ?= yes
 PYTEST_ARGS ?=
+FUZZ ?= 3000
 BIN := .venv/bin
 
 # napari keeps settings in the home directory: use our own instead.
@@ -17,7 +19,7 @@ STATE := $(CURDIR)/.venv/state
 export NAPARI_CONFIG := $(STATE)/napari.yaml
 export XDG_RUNTIME_DIR ?= $(STATE)
 
-.PHONY: demo test lint bench clean system-packages
+.PHONY: demo test lint bench fuzz clean system-packages
 .DEFAULT_GOAL := test
 
 demo: system-packages
@@ -41,6 +43,10 @@ bench: system-packages
 	tools/environment.sh test bench
 	@mkdir -p -m 700 "$(STATE)"
 	$(BIN)/python -m pytest benchmarks --benchmark-only $(PYTEST_ARGS)
+
+fuzz:
+	tools/environment.sh test
+	LISO_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/readers -k fuzz $(PYTEST_ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks dist build demo-output

@@ -45,14 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0, 2 for wrong usage or output that cannot be written, 130
-        when interrupted.
+        Exit code: 0, 1 for a file that cannot be read, 2 for wrong usage or
+        output that cannot be written, 130 when interrupted.
     """
     try:
         options = _parser().parse_args(arguments)
     except SystemExit as end:
         return int(end.code or 0)
     try:
+        if options.command == "probe":
+            return _probe(options.files)
         return _demo(options.output, options.show)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
@@ -88,7 +90,33 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--show", action="store_true", help="open the result in napari instead of a screenshot"
     )
+    probe = commands.add_parser(
+        "probe",
+        help="what a file is and what is odd about it, for bug reports",
+        description="Print what a file is: format, blocks or headers, calibration, peaks, pixel "
+        "size, and what is odd. Nothing is changed and no viewer is opened.",
+    )
+    probe.add_argument("files", nargs="+", type=Path, metavar="FILE")
     return parser
+
+
+def _probe(files: Sequence[Path]) -> int:
+    from napari_liso.readers.probe import probe
+
+    code = 0
+    for number, path in enumerate(files):
+        if number:
+            print()
+        try:
+            for line in probe(path):
+                # A file's own text may hold what the terminal cannot show, or obeys.
+                plain = "".join(c if c.isprintable() else "?" for c in line)
+                encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+                print(plain.encode(encoding, "replace").decode(encoding))
+                code = max(code, int(line.startswith("cannot be read:")))
+        except OSError as error:
+            code = _fail(f"{path}: {error.strerror or error}")
+    return code
 
 
 def _demo(output: Path, show: bool) -> int:

@@ -192,7 +192,13 @@ def _observed(spectrum: Spectrum, ions: Recalibrate) -> Mapping[str, float]:
     """Return where two ions are seen, from the spectrum where only their names are given."""
     if isinstance(ions, Mapping):
         return ions
-    return {name: observed_peak(*spectrum, ion_mass(name), _SEARCH) for name in ions}
+    found = {}
+    for name in ions:
+        try:
+            found[name] = observed_peak(*spectrum, ion_mass(name), _SEARCH)
+        except ValueError as error:
+            raise ValueError(f"no peak of {name} to recalibrate with: {error}") from error
+    return found
 
 
 def _described(
