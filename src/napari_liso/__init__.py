@@ -27,6 +27,7 @@ _PUBLIC = {
     "effective_diffusivity": "diffusion.conductivity",
     "boundary_resistance": "diffusion.conductivity",
     "simulate": "simulation",
+    "stitch": "fields",
 }
 
 __all__ = sorted([*_PUBLIC, "__version__"])

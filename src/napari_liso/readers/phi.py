@@ -77,6 +77,11 @@ class Header:
             return from_um(y), from_um(x)
         return None
 
+    def stage_position(self) -> list[float] | None:
+        """Return the (y, x) of the image's centre on the stage in m, or None."""
+        y, x = self.number("ImageCenterStageY(mm)"), self.number("ImageCenterStageX(mm)")
+        return None if y is None or x is None else [y * 1e-3, x * 1e-3]
+
     def calibration(self) -> MassCalibration | None:
         """Return the calibration written when the measurement began."""
         slope, offset = self.number("Mass/Time"), self.number("MassOffset")
@@ -97,6 +102,7 @@ class Header:
             "stage_temperature_K": None if temperature is None else temperature + _ZERO_CELSIUS,
             "pulse_rate_Hz": None if pulse_rate is None else pulse_rate * 1e3,
             "time_per_frame_s": self.number("TimePerFrameInS"),
+            "stage_position_m": self.stage_position(),
             "start_mass_u": self.number("Start Mass (amu)", "Acq Base"),
             "end_mass_u": self.number("End Mass (amu)", "Acq Base"),
         }
