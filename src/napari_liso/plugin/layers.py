@@ -14,15 +14,23 @@ behind it (`OBJECT`), so that nothing has to be computed twice.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_liso.plugin import colours
 from napari_liso.plugin.features import boundary_features
+from napari_liso.plugin.from_layers import (
+    acquisition_from_layer,
+    boundaries_from_layer,
+    counts_from_layer,
+    fit_from_layer,
+    grains_from_layer,
+    require_same_shape,
+)
 from napari_liso.plugin.placement import (
-    SPATIAL,
     Placement,
     has_length_unit,
     pixel_size_from_layer,
@@ -37,10 +45,12 @@ from napari_liso.plugin.records import (
     result_name,
     role_of,
 )
+from napari_liso.plugin.showing import dress, recolour_boundaries, update
+from napari_liso.readers._lazy import channel_stack
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Layer
+    from napari.layers import Layer
 
     from napari_liso.acquisition import Acquisition
     from napari_liso.counting.fraction import FractionMap
@@ -69,6 +79,7 @@ __all__ = [
     "fraction_layer",
     "grains_from_layer",
     "grains_layer",
+    "has_image",
     "has_length_unit",
     "is_proposal",
     "pixel_size_from_layer",
@@ -89,51 +100,84 @@ RESIDUAL = "Residual (sigma)"
 
 LayerData = tuple[Any, dict[str, Any], str]
 
-_WITH_SCALE = ("fraction", "model", "residual", "permeability")
-
 
 # --- objects to layers ------------------------------------------------------------------------
 
 
 def acquisition_layers(acquisition: Acquisition, frames: bool = False) -> list[LayerData]:
-    """One Image layer a channel.
+    """One Image layer a channel; of a measurement without an image, one layer of its profile.
 
     Parameters
     ----------
     acquisition
         What was read or simulated.
     frames
-        False: all frames summed, (y, x). True: a (scan, y, x) stack each.
+        False: all frames summed, (y, x). True: a (scan, y, x) stack each, lazy if
+        the counts are.
     """
+    if not has_image(acquisition):
+        return [_profile_layer(acquisition)]
     placement = Placement.of_pixel_size(acquisition.pixel_size)
-    several = len(acquisition.channels) > 1
     layers: list[LayerData] = []
     for index, channel in enumerate(acquisition.channels):
-        name = channel
-        data: Any = acquisition[channel] if not frames else acquisition.counts[index]
+        data: Any = acquisition[channel]
+        preview = data
         if frames:
-            name = f"{channel} scans"
-        preview = np.asarray(data if not frames else data[data.shape[0] // 2])
-        mass = float(acquisition.masses[index])
+            # lazy counts stay so: napari then makes the frame that is looked at
+            data = channel_stack(acquisition.counts, index)
+            preview = np.asarray(data[data.shape[0] // 2])
         limits = colours.count_limits(preview)
-        record = provenance(
-            "scans" if frames else "counts",
-            channel=channel,
-            contrast_limits=list(limits),
-            mass=mass if np.isfinite(mass) else None,
-            frames=int(acquisition.counts.shape[1]),
-            acquisition=acquisition.metadata,
-        )
+        record = _count_record("scans" if frames else "counts", acquisition, index, limits)
         arguments = {
-            "name": name,
+            "name": f"{channel} scans" if frames else channel,
             "contrast_limits": limits,
             "colormap": "gray",
-            "visible": index == 0 or not several,
+            "visible": index == 0,
             "metadata": {PROVENANCE: record, OBJECT: acquisition},
             **(placement.stacked("scan") if frames else placement).arguments,
         }
         layers.append((data, arguments, "image"))
     return layers
+
+
+def _count_record(
+    role: str, acquisition: Acquisition, index: int, limits: tuple[float, float]
+) -> dict[str, Any]:
+    """Return the provenance of a channel's layer."""
+    mass = float(acquisition.masses[index])
+    return provenance(
+        role,
+        channel=acquisition.channels[index],
+        contrast_limits=list(limits),
+        mass=mass if np.isfinite(mass) else None,
+        frames=int(acquisition.counts.shape[1]),
+        acquisition=acquisition.metadata,
+    )
+
+
+def has_image(acquisition: Acquisition) -> bool:
+    """Tell whether a measurement has more than one pixel."""
+    return max(acquisition.counts.shape[2:]) > 1
+
+
+def _profile_layer(acquisition: Acquisition) -> LayerData:
+    """Image layer of a measurement of one pixel: a row a channel, a column a frame."""
+    profile = np.asarray(acquisition.counts)[:, :, 0, 0]
+    channels, frames = profile.shape
+    limits = colours.count_limits(profile)
+    record = _count_record("profile", acquisition, 0, limits)
+    arguments = {
+        "name": Path(str(acquisition.metadata.get("path", "profile"))).stem,
+        "contrast_limits": limits,
+        "gamma": 0.4,  # channels differ by orders of magnitude
+        "colormap": "viridis",
+        "visible": frames > 1,  # a spectrum's one number is nothing to look at
+        "scale": (max(1.0, frames / (3 * channels)), 1.0),
+        "units": ("pixel", "pixel"),
+        "axis_labels": ("channel", "frame"),
+        "metadata": {PROVENANCE: record, OBJECT: acquisition},
+    }
+    return profile, arguments, "image"
 
 
 def fraction_layer(
@@ -301,7 +345,7 @@ def show(viewer: ViewerModel, layer_data: LayerData) -> Layer:
         same_kind = old.__class__.__name__.lower() == kind and old.ndim == data.ndim
         same = old.name == arguments["name"] and role_of(old) == role
         if same and same_kind:
-            _update(old, data, arguments)
+            update(old, data, arguments)
             return old
     return add(viewer, layer_data)
 
@@ -317,169 +361,3 @@ def add(viewer: ViewerModel, layer_data: LayerData) -> Layer:
         viewer.layers.move(len(viewer.layers) - 1, lowest[0])
     dress(layer)
     return layer
-
-
-def _update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
-    """Give an existing layer new data, placement, features and metadata."""
-    before = layer.metadata.get(PROVENANCE, {})
-    if role_of(layer) == "grains" and layer.data.shape == data.shape:
-        # through the undo history, so that Ctrl+Z brings back what was drawn
-        _repaint(layer, data)
-    else:
-        layer.data = data
-        layer.editable = role_of(layer) != "boundaries"  # new data made it editable
-    Placement({k: arguments[k] for k in arguments if k in SPATIAL}).apply(layer)
-    if "features" in arguments:
-        layer.features = arguments["features"]
-        layer.colormap = arguments["colormap"]
-    limits = arguments.get("contrast_limits")
-    if limits is not None:
-        ours = before.get("contrast_limits")
-        if ours is not None and np.allclose(ours, layer.contrast_limits):
-            layer.contrast_limits = limits
-    arguments["metadata"][PROVENANCE]["dressed"] = before.get("dressed", False)
-    kept, new = layer.metadata.get(OBJECT), arguments["metadata"].get(OBJECT)
-    if isinstance(kept, dict) and isinstance(new, dict):
-        new["selection"] = kept["selection"]  # views go on listening to the same one
-    layer.metadata = arguments["metadata"]
-
-
-def _repaint(layer: Any, data: Any) -> None:
-    """Give a Labels layer new data as one step of its undo history."""
-    where = np.nonzero(layer.data != data)
-    if not len(where[0]):
-        return
-    # napari repaints the slice on show, which a layer hidden from the start has never made
-    visible, layer.visible = layer.visible, True
-    layer.refresh()
-    with layer.block_history():
-        layer.data_setitem(where, data[where].astype(layer.data.dtype))
-    layer.visible = visible
-
-
-def dress(layer: Layer) -> None:
-    """Set what a layer tuple cannot carry.
-
-    The colour scale and its name appear in the canvas where they say something.
-    Boundaries are derived from the grains, so painting into them is turned off.
-    Done once a layer: what the user turns off stays off.
-    """
-    record = layer.metadata.get(PROVENANCE, {})
-    if not record or record.get("dressed"):
-        return
-    record["dressed"] = True
-    if role_of(layer) == "boundaries":
-        layer.editable = False
-    if role_of(layer) not in _WITH_SCALE or not hasattr(layer, "colorbar"):
-        return
-    layer.colorbar.size = (22, 180)
-    layer.colorbar.visible = True
-    if hasattr(layer, "name_overlay"):
-        layer.name_overlay.position = layer.colorbar.position
-        layer.name_overlay.visible = True
-
-
-def recolour_boundaries(
-    layer: Labels, selected: tuple[int, ...] = (), image: Image | None = None
-) -> None:
-    """Colour boundaries by state, fitted k and selection.
-
-    Parameters
-    ----------
-    layer
-        The boundaries layer.
-    selected
-        Ids to highlight.
-    image
-        The log10 k layer, whose colormap and limits are then followed.
-    """
-    fit = fit_from_layer(layer)
-    log_k = None if fit is None else colours.log_permeability(fit.table, len(layer.features))
-    states = layer.features["state"].to_numpy()
-    layer.colormap = colours.boundary_colormap(states, log_k, selected, image)
-
-
-# --- layers to objects ------------------------------------------------------------------------
-
-
-def counts_from_layer(layer: Layer) -> NDArray[np.int64]:
-    """Return the (y, x) counts of an image layer, leading axes summed.
-
-    Raises
-    ------
-    ValueError
-        If the layer is not an image of non-negative whole numbers.
-    """
-    if layer.__class__.__name__ != "Image" or cast("Image", layer).rgb or layer.ndim < 2:
-        raise ValueError(f"'{layer.name}' is not an image of counts")
-    data = np.asarray(layer.data[0] if cast("Image", layer).multiscale else layer.data)
-    if data.dtype.kind == "f" and not (np.isfinite(data).all() and (data == np.rint(data)).all()):
-        raise ValueError(
-            f"'{layer.name}' holds fractional values, not counts: the statistics of an isotope "
-            "fraction need the ions counted in every pixel"
-        )
-    if data.dtype.kind not in "iuf":
-        raise ValueError(f"'{layer.name}' holds {data.dtype} values, not counts")
-    if data.size and data.min() < 0:
-        raise ValueError(f"'{layer.name}' holds negative values, which counts cannot be")
-    whole = data.astype(np.int64)
-    return whole.reshape(-1, *whole.shape[-2:]).sum(axis=0)
-
-
-def acquisition_from_layer(layer: Layer) -> Acquisition | None:
-    """Return the acquisition that a counts layer shows, or None."""
-    if role_of(layer) not in ("counts", "scans"):
-        return None
-    return cast("Acquisition | None", layer.metadata.get(OBJECT))
-
-
-def grains_from_layer(layer: Layer) -> NDArray[np.int32]:
-    """Return the (y, x) grain labels of a Labels layer.
-
-    Raises
-    ------
-    ValueError
-        If it is no Labels layer of one plane, or holds no grain at all.
-    """
-    if layer.__class__.__name__ != "Labels":
-        raise ValueError(f"'{layer.name}' is not a Labels layer")
-    data = np.asarray(layer.data)
-    if int(np.prod(data.shape[:-2])) != 1:
-        raise ValueError(
-            f"'{layer.name}' has shape {data.shape}: grains are needed as one plane (y, x)"
-        )
-    grains = data.reshape(data.shape[-2:]).astype(np.int32)
-    if not grains.any():
-        raise ValueError(
-            f"'{layer.name}' is empty: paint each grain with a label of its own, or press "
-            "Segment from counts"
-        )
-    return grains
-
-
-def boundaries_from_layer(layer: Layer) -> Boundaries:
-    """Return the boundaries that a layer made by `boundaries_layer` shows.
-
-    Raises
-    ------
-    ValueError
-        If the layer is something else.
-    """
-    if role_of(layer) != "boundaries" or not isinstance(layer.metadata.get(OBJECT), dict):
-        raise ValueError(f"'{layer.name}' holds no boundaries: press Find boundaries first")
-    return cast("Boundaries", layer.metadata[OBJECT]["boundaries"])
-
-
-def fit_from_layer(layer: Layer) -> DiffusionFit | None:
-    """Return the fit that a boundaries layer shows, or None."""
-    if role_of(layer) != "boundaries" or not isinstance(layer.metadata.get(OBJECT), dict):
-        return None
-    return cast("DiffusionFit | None", layer.metadata[OBJECT]["fit"])
-
-
-def require_same_shape(*layers: Layer) -> None:
-    """Raise ValueError unless all layers have as many pixels along y and x."""
-    shapes = {layer.name: tuple(int(n) for n in layer.data.shape[-2:]) for layer in layers}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"'{name}' {y} x {x}" for name, (y, x) in shapes.items())
-        raise ValueError(f"the layers differ in shape (y x x): {listed}; choose layers of one map")

@@ -33,6 +33,7 @@ from types import ModuleType
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
+from napari_liso.readers._progress import Listener, listening
 from napari_liso.readers.peaks import Recalibrate, WindowsOrNames, read_peaks
 
 __all__ = ["read", "recognise"]
@@ -103,6 +104,7 @@ def read(
     path: AnyPath | Sequence[AnyPath],
     windows: WindowsOrNames | None = None,
     recalibrate: Recalibrate | None = None,
+    progress: Listener | None = None,
 ) -> Acquisition:
     """Read a measurement.
 
@@ -120,6 +122,9 @@ def read(
         ``["7Li", "Na"]``, whose observed peaks are moved to their theoretical
         masses before anything else; or a mapping of each to the mass in u at
         which it is seen on the file's own scale.
+    progress
+        Is called with the share that is done, 0 to 1, of each pass over the
+        events; an exception that it raises stops the reading.
 
     Returns
     -------
@@ -151,14 +156,16 @@ def read(
     modules = [_module_of(one) for one in paths]
     module = modules[0]
     if len(paths) == 1:
-        return read_peaks(lambda chosen: module.read(paths[0], chosen), windows, recalibrate)
+        with listening(progress):
+            return read_peaks(lambda chosen: module.read(paths[0], chosen), windows, recalibrate)
     if any(other is not module for other in modules) or not hasattr(module, "read_several"):
         kinds = ", ".join(dict.fromkeys(str(other.NAME) for other in modules))
         raise ValueError(
             f"{len(paths)} files ({kinds}) were given, which do not make up one acquisition; "
             "open them one by one"
         )
-    return read_peaks(lambda chosen: module.read_several(paths, chosen), windows, recalibrate)
+    with listening(progress):
+        return read_peaks(lambda chosen: module.read_several(paths, chosen), windows, recalibrate)
 
 
 def _check_exists(path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["LazyCounts", "as_counts"]
+__all__ = ["ChannelStack", "LazyCounts", "as_counts", "channel_stack"]
 
 #: Cubes up to this many bytes are handed out as plain arrays.
 PLAIN_BYTES = 2**28
@@ -116,6 +116,62 @@ class LazyCounts:
         for frame in frames:
             total += self._make(channel, frame)
         return total
+
+
+class ChannelStack:
+    """The (frame, y, x) stack of one channel of lazy counts, made when indexed.
+
+    A viewer slices it frame by frame like an array.
+
+    Parameters
+    ----------
+    counts
+        Of all channels.
+    channel
+        Number of the one.
+    """
+
+    ndim = 3
+
+    def __init__(self, counts: LazyCounts, channel: int) -> None:
+        self._counts = counts
+        self._channel = range(counts.shape[0])[channel]
+        self.shape = counts.shape[1:]
+        self.dtype = counts.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return int(np.prod(self.shape, dtype=object))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the full array, not those held."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("lazy counts cannot become a plain array without a copy")
+        full = self[...]
+        return full if dtype is None else full.astype(dtype)
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        rest = key if isinstance(key, tuple) else (key,)
+        return self._counts[(self._channel, *rest)]
+
+    def frame_sum(self) -> NDArray[Any]:
+        """Return the (y, x) sum of all frames in 64 bits, without making the stack."""
+        return self._counts.frame_sum(self._channel, range(self.shape[0]))
+
+
+def channel_stack(counts: Any, channel: int) -> ChannelStack | NDArray[Any]:
+    """Return the (frame, y, x) stack of one channel: lazy if the counts are lazy."""
+    if isinstance(counts, LazyCounts):
+        return ChannelStack(counts, channel)
+    return np.asarray(counts[channel])
 
 
 def _full_key(key: Any) -> list[int | slice]:

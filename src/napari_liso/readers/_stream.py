@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_liso.readers._lazy import PLAIN_BYTES, LazyCounts
+from napari_liso.readers._progress import report
 from napari_liso.readers.calibration import MassCalibration
 
 __all__ = ["BATCH", "EventSource", "Images", "TickHistogram", "collect"]
@@ -95,6 +96,7 @@ def collect(source: EventSource, windows: Sequence[tuple[float, float]] | None =
     for frame in range(frames):
         image = np.zeros((len(channels), height * width), np.int64)
         for ticks, pixel in source.events(frame):
+            report(frame / frames)
             histogram.add(ticks)
             for row, bounds in zip(image, channels, strict=True):
                 _count(row, ticks, pixel, bounds)

@@ -27,6 +27,7 @@ from napari_liso.errors import FormatError
 from napari_liso.readers import _files, _hdf5
 from napari_liso.readers._events import ChannelEvents, EventCounts, merge_events
 from napari_liso.readers._lazy import as_counts
+from napari_liso.readers._progress import report
 from napari_liso.readers._simsh5_facts import Facts, Geometry, read_facts
 
 __all__ = ["NAME", "read", "recognise", "validate"]
@@ -192,6 +193,7 @@ class _Cube:
         # On the grid of chunks, so that none is inflated twice.
         edges = [start, *range((start // step + 1) * step, stop, step), stop]
         for low, high in pairwise(edges):
+            report((low - start) / max(1, stop - start))
             count = self.count[low:high].astype(np.int64)
             first, last = np.searchsorted(self.exception_index, [low, high])
             count[self.exception_index[first:last] - low] = self.exception_value[first:last]
