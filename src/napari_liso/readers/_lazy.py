@@ -109,9 +109,9 @@ class LazyCounts:
 
     def frame_sum(self, channel: int, frames: range) -> NDArray[Any]:
         """Return the (y, x) sum of some frames in 64 bits, one frame in memory at a time."""
-        if self._sums is not None and frames == range(self.shape[1]):
-            return np.array(self._sums[channel])
         wide = np.int64 if self.dtype.kind in "iu" else np.float64
+        if self._sums is not None and frames == range(self.shape[1]):
+            return np.array(self._sums[channel], wide)
         total: NDArray[Any] = np.zeros(self.shape[2:], wide)
         for frame in frames:
             total += self._make(channel, frame)
