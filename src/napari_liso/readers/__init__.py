@@ -42,7 +42,7 @@ AnyPath = str | PathLike[str]
 
 # In the order in which they are asked, those with a magic number first; each is
 # imported when its turn comes.
-_MODULES = ("simsh5", "tiff")
+_MODULES = ("simsh5", "tiff", "nanosims", "bif", "bif3d")
 #: Those that read folders; they are asked for nothing else.
 _FOLDERS: frozenset[str] = frozenset()
 
