@@ -73,14 +73,20 @@ def test_everything() -> None:
     np.testing.assert_array_equal(images.spectrum, np.unique(TIME, return_counts=True)[1])
 
 
+@pytest.mark.parametrize("waiting", [10, 2**23])
 @pytest.mark.parametrize("top", [50, 5000, 2**26, 2**40])
-def test_times_of_any_size(top: int) -> None:
+def test_times_of_any_size(top: int, waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_stream, "_WAITING", waiting)
+    monkeypatch.setattr(_stream, "_DENSE_TICKS", 2**24)
+    monkeypatch.setattr(_stream, "_SLAB", 1000)
     histogram = TickHistogram()
     times = RNG.integers(0, top, 6000)
     times[:2000] = times[2000:4000]
     for part in np.array_split(times, 5):
         histogram.add(part)
     histogram.add(times[:0])
+    histogram.add(times[:5] % 7)
+    times = np.concatenate([times, times[:5] % 7])
     ticks, counts = histogram.result()
     expected, number = np.unique(times, return_counts=True)
     np.testing.assert_array_equal(ticks, expected)

@@ -27,6 +27,9 @@ __all__ = ["BATCH", "EventSource", "Images", "TickHistogram", "collect"]
 BATCH = 2**20
 #: Flight times up to here are counted in an array of all times, in 4 bytes each.
 _DENSE_TICKS = 2**27
+#: Entries that wait in sorted lists before they are put together.
+_WAITING = 2**23
+_SLAB = 2**22
 
 Integers = NDArray[np.integer[Any]]
 Range = tuple[int, int]
@@ -70,7 +73,7 @@ class Images:
 
     counts: LazyCounts | NDArray[Any]
     ticks: Integers
-    spectrum: NDArray[np.int64]
+    spectrum: Integers
 
 
 def collect(source: EventSource, windows: Sequence[tuple[float, float]] | None = None) -> Images:
@@ -160,8 +163,9 @@ class TickHistogram:
 
     def __init__(self) -> None:
         self._dense = np.zeros(2**16, np.uint32)
-        self._ticks: Integers = np.zeros(0, np.int64)
-        self._counts = np.zeros(0, np.int64)
+        #: Times and counts in each, sorted lists that wait to be put together.
+        self._waiting: list[tuple[Integers, Integers]] = []
+        self._waiting_size = 0
 
     def add(self, ticks: Integers) -> None:
         """Count a batch of flight times, none negative."""
@@ -172,17 +176,22 @@ class TickHistogram:
             self._grow(top)
             self._dense[: top + 1] += np.bincount(ticks).astype(np.uint32)
             return
-        place, count = _runs(np.sort(ticks))
-        if top < _DENSE_TICKS:
-            self._grow(top)
-            self._dense[place] += count.astype(np.uint32)
+        self._waiting.append(_runs(np.sort(ticks)))
+        self._waiting_size += len(self._waiting[-1][0])
+        if self._waiting_size > _WAITING:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Put what waits into the array of all times, or together where times are too long."""
+        if max(int(place[-1]) for place, _ in self._waiting) < _DENSE_TICKS:
+            for place, count in self._waiting:
+                self._grow(int(place[-1]))
+                self._dense[place] += count.astype(np.uint32)
+            self._waiting, self._waiting_size = [], 0
             return
-        merged = np.concatenate([self._ticks, place.astype(np.int64)])
-        order = np.argsort(merged, kind="stable")
-        counts = np.concatenate([self._counts, count])[order]
-        self._ticks, _ = _runs(merged[order])
-        starts = np.searchsorted(merged[order], self._ticks)
-        self._counts = np.add.reduceat(counts, starts)
+        self._waiting = [_merged(self._waiting)]
+        # Only what comes on top is to be merged again.
+        self._waiting_size = 0
 
     def _grow(self, top: int) -> None:
         if top >= len(self._dense):
@@ -190,18 +199,53 @@ class TickHistogram:
             grown[: len(self._dense)] = self._dense
             self._dense = grown
 
-    def result(self) -> tuple[Integers, NDArray[np.int64]]:
-        """Return (occupied flight times, ascending, and the counts in each)."""
-        occupied = np.flatnonzero(self._dense)
-        if len(self._ticks) == 0:
-            return occupied, self._dense[occupied].astype(np.int64)
-        ticks, where = np.unique(np.concatenate([occupied, self._ticks]), return_inverse=True)
-        counts = np.zeros(len(ticks), np.int64)
-        np.add.at(counts, where, np.concatenate([self._dense[occupied], self._counts]))
-        return ticks, counts
+    def result(self) -> tuple[Integers, Integers]:
+        """Return (occupied flight times, ascending, and the counts in each).
+
+        Both are signed and no wider than needed: a long measurement occupies tens
+        of millions of steps.
+        """
+        parts = []
+        for start in range(0, len(self._dense), _SLAB):
+            slab = self._dense[start : start + _SLAB]
+            occupied = np.flatnonzero(slab)
+            if len(occupied):
+                parts.append((_narrow(occupied + start), _narrow(slab[occupied])))
+        if self._waiting:
+            dense = [_joined(parts)] if parts else []
+            return _merged([*self._waiting, *dense])
+        return _joined(parts)
 
 
-def _runs(ascending: Integers) -> tuple[Integers, NDArray[np.int64]]:
+def _joined(parts: list[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
+    """Return lists of times and counts end to end."""
+    if not parts:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32)
+    times, counts = zip(*parts, strict=True)
+    return np.concatenate(times), np.concatenate(counts)
+
+
+def _merged(parts: list[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
+    """Return one list of times, ascending, with the counts of all parts."""
+    times, counts = _joined([(_narrow(time), _narrow(count)) for time, count in parts])
+    order = np.argsort(times, kind="stable")
+    times, counts = times[order], counts[order]
+    starts = _starts(times)
+    return times[starts], _narrow(np.add.reduceat(counts, starts, dtype=np.int64))
+
+
+def _narrow(values: Integers) -> Integers:
+    """Return whole numbers in 32 bits where they fit."""
+    fits = len(values) == 0 or int(values.max()) < 2**31
+    return values.astype(np.int32 if fits else np.int64, copy=False)
+
+
+def _runs(ascending: Integers) -> tuple[Integers, Integers]:
     """Return the values of a sorted array and how often each occurs."""
-    starts = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
-    return ascending[starts], np.diff(np.append(starts, len(ascending)))
+    starts = _starts(ascending)
+    return ascending[starts], _narrow(np.diff(np.append(starts, len(ascending))))
+
+
+def _starts(ascending: Integers) -> NDArray[np.intp]:
+    """Return where each run of equal values in a sorted array begins."""
+    return np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]]))
