@@ -34,6 +34,7 @@ from types import ModuleType
 from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
 from napari_liso.readers._progress import Listener, listening
+from napari_liso.readers._files import HDF5_SIGNATURE, head
 from napari_liso.readers.peaks import Recalibrate, WindowsOrNames, read_peaks
 
 __all__ = ["read", "recognise"]
@@ -42,7 +43,18 @@ AnyPath = str | PathLike[str]
 
 # In the order in which they are asked, those with a magic number first; each is
 # imported when its turn comes.
-_MODULES = ("simsh5", "tiff", "nanosims", "bif", "bif3d")
+_MODULES = (
+    "simsh5",
+    "tofwerk",
+    "hdf5_array",
+    "phi_raw",
+    "iontof_tree",
+    "tiff",
+    "imzml",
+    "nanosims",
+    "bif",
+    "bif3d",
+)
 #: Those that read folders; they are asked for nothing else.
 _FOLDERS: frozenset[str] = frozenset()
 
@@ -177,6 +189,8 @@ def _module_of(path: Path) -> ModuleType:
     module = module_for(path)
     if module is None and path.is_dir():
         raise FormatError(path, "is a folder, not a file")
+    if module is None and head(path, len(HDF5_SIGNATURE)) == HDF5_SIGNATURE:
+        raise FormatError(path, importlib.import_module(f"{__name__}.hdf5_array").why_not(path))
     if module is None:
         raise FormatError(
             path,

@@ -13,6 +13,7 @@ import numpy as np
 from napari_liso.errors import FormatError
 
 __all__ = [
+    "HDF5_SIGNATURE",
     "MAX_IMAGE_PIXELS",
     "Windows",
     "base_metadata",
@@ -21,6 +22,9 @@ __all__ = [
     "head",
     "sha256",
 ]
+
+#: First bytes of an HDF5 file.
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 Windows = dict[str, tuple[float, float]]
 

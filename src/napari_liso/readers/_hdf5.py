@@ -26,13 +26,28 @@ import h5py
 import numpy as np
 
 from napari_liso.errors import FormatError
+from napari_liso.readers import _files
 
-__all__ = ["SIGNATURE", "attribute", "dataset", "examine", "group", "open_file"]
+__all__ = [
+    "DAMAGE",
+    "SIGNATURE",
+    "attribute",
+    "check_dataset",
+    "dataset",
+    "examine",
+    "group",
+    "identity",
+    "is_hdf5",
+    "open_file",
+    "written",
+]
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SIGNATURE = _files.HDF5_SIGNATURE
 
 #: Bytes that one chunk may inflate to; chunks are inflated whole.
 _MAX_CHUNK = 2**29
+#: Elements that an attribute may have; attributes are read whole.
+_MAX_ATTRIBUTE = 2**20
 #: Address space of the examining process, where the system can limit it.
 _EXAMINER_MEMORY = 3 * 2**30
 #: The examination may take this long, plus a second for so many bytes; starting
@@ -40,9 +55,10 @@ _EXAMINER_MEMORY = 3 * 2**30
 _EXAMINER_SECONDS = 10.0
 _EXAMINER_BYTES_PER_SECOND = 2e7
 _START_SECONDS = 90.0
+_REFUSED = 3  # exit code of the examining process for a file that is not sound
 
-# All that h5py raises on files that are not what they say.
-_DAMAGE = (
+#: All that h5py raises on files that are not what they say.
+DAMAGE = (
     OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, IndexError,
     AttributeError, MemoryError, NotImplementedError,
 )  # fmt: skip
@@ -60,7 +76,7 @@ def open_file(path: str | PathLike[str]) -> Iterator[h5py.File]:
             yield file
     except FormatError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         text = " ".join(str(error).split()) or type(error).__name__
         raise FormatError(path, f"damaged or truncated HDF5 file: {text}") from error
 
@@ -93,7 +109,12 @@ def group(file: h5py.File, name: str) -> h5py.Group | None:
 
 
 def dataset(
-    file: h5py.File, name: str, ndim: int = 1, kinds: str = "u", max_size: int | None = None
+    file: h5py.File,
+    name: str,
+    ndim: int = 1,
+    kinds: str = "u",
+    max_size: int | None = None,
+    partial: bool = False,
 ) -> h5py.Dataset | None:
     """Return a dataset whose bytes are all in this file, or None where it does not exist.
 
@@ -106,9 +127,12 @@ def dataset(
     ndim
         Dimensions that it must have.
     kinds
-        Kinds of dtype that are expected, as in ``numpy.dtype.kind``.
+        Kinds of dtype that are expected, as in ``numpy.dtype.kind``; ``"O"`` are
+        whole numbers in lists of any length, ``"V"`` are records.
     max_size
         Elements that it may have.
+    partial
+        Whether chunks may be missing at its end (`written`).
 
     Raises
     ------
@@ -122,19 +146,47 @@ def dataset(
     path = file.filename
     if not isinstance(found, h5py.Dataset):
         raise FormatError(path, f"/{name} is not a dataset")
-    if found.is_virtual or found.external:
-        raise FormatError(path, f"/{name} is stored in another file; such files are not followed")
-    if found.shape is None or found.ndim != ndim or found.dtype.kind not in kinds:
+    check_dataset(path, found)
+    if found.shape is None or found.ndim != ndim or not _is_of(found.dtype, kinds):
         raise FormatError(
             path, f"/{name} has {found.ndim} dimensions of {found.dtype}; {ndim} were expected"
         )
     if max_size is not None and found.size > max_size:
         raise FormatError(path, f"/{name} declares {found.size} elements, above {max_size}")
-    _check_storage(path, name, found)
+    _check_storage(path, name, found, partial)
     return found
 
 
-def _check_storage(path: str, name: str, found: h5py.Dataset) -> None:
+def check_dataset(path: str, found: h5py.Dataset) -> None:
+    """Refuse a dataset that is stored elsewhere.
+
+    Raises
+    ------
+    FormatError
+        If its bytes are in another file.
+    """
+    if found.is_virtual or found.external:
+        raise FormatError(
+            path, f"{found.name} is stored in another file; such files are not followed"
+        )
+
+
+def _is_of(dtype: np.dtype[Any], kinds: str) -> bool:
+    """Whether a dtype is of an expected kind, and is no reference or other object."""
+    if dtype.kind not in kinds:
+        return False
+    if dtype.kind == "O":
+        base = h5py.check_vlen_dtype(dtype)
+        return base is not None and np.dtype(base).kind in "ui"
+    if dtype.kind == "V":
+        parts = [dtype[name] for name in dtype.names or ()]
+        return bool(parts) and all(
+            part.kind in "uifS" or h5py.check_string_dtype(part) is not None for part in parts
+        )
+    return True
+
+
+def _check_storage(path: str, name: str, found: h5py.Dataset, partial: bool) -> None:
     """Refuse data that are declared but not there, or that cannot be inflated."""
     properties = found.id.get_create_plist()
     for index in range(properties.get_nfilters()):
@@ -153,27 +205,73 @@ def _check_storage(path: str, name: str, found: h5py.Dataset) -> None:
         raise FormatError(path, f"/{name} has chunks of {found.chunks}, too large to inflate")
     pairs = zip(found.shape, found.chunks, strict=True)
     expected = int(np.prod([-(-length // chunk) for length, chunk in pairs], dtype=object))
-    if found.id.get_num_chunks() != expected:
+    if found.id.get_num_chunks() > expected or (
+        found.id.get_num_chunks() < expected and not partial
+    ):
         raise FormatError(
             path, f"/{name} has {found.id.get_num_chunks()} of the {expected} chunks it declares"
         )
+
+
+def written(found: h5py.Dataset) -> int:
+    """Return how many entries of the first axis are stored, counted from its start.
+
+    A measurement that was broken off lacks chunks at its end.
+
+    Raises
+    ------
+    FormatError
+        If chunks are missing elsewhere.
+    """
+    if found.chunks is None or found.size == 0:
+        return int(found.shape[0])
+    pairs = list(zip(found.shape, found.chunks, strict=True))
+    each = int(np.prod([-(-length // chunk) for length, chunk in pairs[1:]], dtype=object))
+    stored = found.id.get_num_chunks()
+    rows, rest = divmod(stored, each)
+    if stored == each * -(-pairs[0][0] // pairs[0][1]):
+        return int(found.shape[0])
+    # A row of chunks that has begun is left out, the rows before it must be whole.
+    places = [found.id.get_chunk_info(number).chunk_offset[0] for number in range(stored)]
+    if any(place >= (rows + bool(rest)) * pairs[0][1] for place in places) or (
+        sum(place < rows * pairs[0][1] for place in places) != rows * each
+    ):
+        raise FormatError(
+            found.file.filename, f"{found.name} lacks chunks in the middle of its data"
+        )
+    return int(rows * pairs[0][1])
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins as HDF5 files do."""
+    return _files.head(path, len(SIGNATURE)) == SIGNATURE
 
 
 def attribute(holder: h5py.Group | h5py.Dataset, name: str) -> Any:
     """Return an attribute as a plain Python or numpy value, or None where absent."""
     if name not in holder.attrs:
         return None
+    if np.prod(holder.attrs.get_id(name).shape or (), dtype=object) > _MAX_ATTRIBUTE:
+        raise FormatError(holder.file.filename, f"the attribute {name} is too large")
     value = holder.attrs[name]
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
     return value.item() if isinstance(value, np.generic) else value
 
 
-# Files found sound in this session, by what identifies their bytes.
-_examined: set[tuple[str, int, int]] = set()
+Identity = tuple[Any, ...]
+
+# What was found in files that are sound, by what identifies module and bytes.
+_examined: dict[Identity, Any] = {}
 
 
-def examine(path: Path, module: str) -> None:
+def identity(path: Path) -> Identity:
+    """Return what changes when a file does."""
+    status = path.stat()
+    return (str(path.resolve()), status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def examine(path: Path, module: str, key: Identity | None = None, size: int | None = None) -> Any:
     """Run ``module.validate(path)`` in a short-lived process; once for each file.
 
     Parameters
@@ -183,6 +281,13 @@ def examine(path: Path, module: str) -> None:
     module
         Name of the reader's module. Its ``validate`` reads everything that the
         reader will ever read.
+    key, size
+        Identity and bytes of what is examined where that is not one file.
+
+    Returns
+    -------
+    object
+        What ``validate`` returned, by way of JSON.
 
     Raises
     ------
@@ -190,19 +295,18 @@ def examine(path: Path, module: str) -> None:
         If validation raises it, takes too long, needs too much memory, or
         brings the HDF5 library down.
     """
-    status = path.stat()
-    key = (str(path.resolve()), status.st_mtime_ns, status.st_size)
-    if key in _examined:
-        return
-    if getattr(sys, "frozen", False) or not sys.executable:
-        # No interpreter of our own to start: then a damaged file is this process's risk.
-        importlib.import_module(module).validate(path)
-    else:
-        _examine_apart(path, module, status.st_size)
-    _examined.add(key)
+    key = (module, *(identity(path) if key is None else key))
+    if key not in _examined:
+        if getattr(sys, "frozen", False) or not sys.executable:
+            # No interpreter of our own to start: then a damaged file is this process's risk.
+            found = importlib.import_module(module).validate(path)
+        else:
+            found = _examine_apart(path, module, path.stat().st_size if size is None else size)
+        _examined[key] = found
+    return _examined[key]
 
 
-def _examine_apart(path: Path, module: str, size: int) -> None:
+def _examine_apart(path: Path, module: str, size: int) -> Any:
     limit = _EXAMINER_SECONDS + size / _EXAMINER_BYTES_PER_SECOND
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
@@ -227,15 +331,17 @@ def _examine_apart(path: Path, module: str, size: int) -> None:
         )
     except subprocess.TimeoutExpired:
         raise FormatError(path, "could not be examined: no answer from HDF5") from None
-    if done.returncode == 0:
-        return
     try:
         finding = json.loads(done.stdout.decode("utf-8").splitlines()[-1])
     except (ValueError, IndexError):
-        raise FormatError(
-            path, f"damaged: the HDF5 library crashes or hangs on it (code {done.returncode})"
-        ) from None
-    raise FormatError(path, str(finding["reason"]), finding["offset"])
+        finding = None
+    if done.returncode == 0 and finding is not None:
+        return finding["found"]
+    if done.returncode == _REFUSED and finding is not None:
+        raise FormatError(path, str(finding["reason"]), finding["offset"])
+    raise FormatError(
+        path, f"damaged: the library that reads it crashes or hangs (code {done.returncode})"
+    )
 
 
 def _examiner() -> int:
@@ -252,8 +358,12 @@ def _examiner() -> int:
     except (ImportError, OSError, ValueError):
         pass  # Windows has no such limits, macOS refuses some
     try:
-        validate(Path(path))
+        found = validate(Path(path))
     except FormatError as error:
         print(json.dumps({"reason": error.reason, "offset": error.offset}))
-        return 3
+        return _REFUSED
+    except MemoryError:
+        print(json.dumps({"reason": "needs more memory than a file may", "offset": None}))
+        return _REFUSED
+    print(json.dumps({"found": found}))
     return 0
