@@ -20,8 +20,6 @@ _MODES = {"image_2d": 3, "depth_profile": 4, "mosaic": 4}  # axes of row_shape
 _MAX_BLOCKS = 100_000
 _MAX_TEXT = 2**24
 _POLARITIES = {"+": "positive", "-": "negative"}
-#: Recalibration moves the slope by well below a per cent; more is damage.
-_MAX_RECALIBRATION = 0.02
 
 Integers = NDArray[np.integer[Any]]
 
@@ -222,39 +220,16 @@ def _read_calibration(
     file: h5py.File, header: phi.Header, warnings: list[str]
 ) -> tuple[MassCalibration, list[MassCalibration]]:
     """Return the calibration to use and those that it replaces."""
-    candidates = []
-    appended = phi.appended_calibration(_appended_blocks(file))
-    if appended is not None:
-        candidates.append(appended)
+    others = []
     stored = _hdf5.dataset(file, "calibration/mass/coefficients", kinds="f", max_size=2)
     if stored is not None and stored.size == 2:
         slope, offset = (float(v) for v in stored[...])
-        candidates.append(phi.mass_calibration(slope, offset, "calibration/mass"))
+        others.append(phi.mass_calibration(slope, offset, "calibration/mass"))
     written = header.calibration()
     if written is not None:
-        candidates.append(written)
-    if not candidates:
-        raise FormatError(file.filename, "holds no mass calibration")
-    used, others = candidates[0], candidates[1:]
-    for candidate in candidates:
-        if (
-            not candidate.is_sensible()
-            or abs(candidate.slope / used.slope - 1) > _MAX_RECALIBRATION
-        ):
-            raise FormatError(
-                file.filename, f"its mass calibrations contradict each other: {candidates}"
-            )
-    superseded = [o for o in others if (o.slope, o.offset) != (used.slope, used.offset)]
-    if appended is not None and superseded:
-        worst = superseded[0]
-        time = used.ticks(100.0)
-        shift = (float(worst.mass(time)) / 100.0 - 1) * 1e6
-        warnings.append(
-            f"The mass scale was recalibrated after the measurement ({used.source}); that "
-            f"calibration is used. The older one reads {shift:+.0f} ppm at 100 u, as other "
-            "programs may show."
-        )
-    return used, superseded
+        others.append(written)
+    appended = phi.appended_calibration(_appended_blocks(file))
+    return phi.choose_calibration(file.filename, appended, others, warnings)
 
 
 def _read_pixel_size(

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 
+from napari_liso.errors import FormatError
 from napari_liso.readers.calibration import MassCalibration
 from napari_liso.units import from_um
 
@@ -22,8 +24,10 @@ __all__ = [
     "ASCII_INFO_RECORD",
     "Header",
     "appended_calibration",
+    "choose_calibration",
     "mass_calibration",
     "parse_header",
+    "range_warnings",
 ]
 
 #: Record type of the appended ASCII information blocks.
@@ -31,6 +35,12 @@ ASCII_INFO_RECORD = 14
 
 _SECTION = re.compile(r"\[(.+)\]$")
 _ZERO_CELSIUS = 273.15  # K
+#: Recalibration moves the slope by well below a per cent; more is damage.
+_MAX_RECALIBRATION = 0.02
+#: So far may the pulses of a frame be from a whole number a pixel: less than one
+#: pulse for the beam's way back in each line, more than the rounding of the header.
+_WHOLE = 0.002
+_MAX_PULSES = 250  # beyond, rounding alone comes near to `_WHOLE`
 
 
 def mass_calibration(slope: float, offset: float, source: str) -> MassCalibration:
@@ -82,6 +92,47 @@ class Header:
         y, x = self.number("ImageCenterStageY(mm)"), self.number("ImageCenterStageX(mm)")
         return None if y is None or x is None else [y * 1e-3, x * 1e-3]
 
+    def polarity(self) -> str | None:
+        """Return ``"positive"`` or ``"negative"``, or None where unstated or contradictory."""
+        signs = {
+            (self.text("SecIonPolarity") or "")[:1],
+            (self.text("Polarity", "Polarity") or "")[:1].upper(),
+        } - {""}
+        for name, marks in (("positive", {"+", "P"}), ("negative", {"-", "N"})):
+            if signs and signs <= marks:
+                return name
+        return None
+
+    def pulses_per_pixel(self) -> int | None:
+        """Return the primary pulses that each pixel gets in a frame, or None where unclear.
+
+        The header does not state the number. It states the time of a frame and
+        the period of a pulse, whose ratio is the pulses of a frame; these are
+        shared by the pixels and, depending on the raster, the way back of the
+        beam and its settling, of which the header says nothing. Only if the
+        ratio is the pixels times a whole number nothing is left for the latter,
+        and the number is known: on a nanoTOF II with a scattered raster of 256 x 256
+        the ratio is 65536 +- 1, one pulse a pixel, and indeed no peak is seen
+        twice in one pixel of one frame. Otherwise it would be a guess. Nor is it
+        known for mosaics, whose frame time may be that of a tile or of all, nor
+        with MS/MS, whose pulses are shared between two spectra.
+        """
+        pixels = self.number("ImagePixels")
+        time = self.number("TimePerFrameInS")
+        period = self.number("Estimated Cycle Period (us)", "Acq Base")
+        if not pixels or not time or not period or min(pixels, time, period) <= 0:
+            return None
+        if self.msms() or (self.text("Mosaic Active", "Acq Base") or "False") != "False":
+            return None
+        each = time / (period * 1e-6) / pixels**2
+        if not 0.5 < each < _MAX_PULSES or abs(each - round(each)) > _WHOLE:
+            return None
+        return round(each)
+
+    def msms(self) -> bool:
+        """Whether fragments were recorded too (tandem mass spectrometry)."""
+        return (self.text("MSMS Active", "Acq Base") or "Inactive") not in ("Inactive", "False")
+
     def calibration(self) -> MassCalibration | None:
         """Return the calibration written when the measurement began."""
         slope, offset = self.number("Mass/Time"), self.number("MassOffset")
@@ -93,6 +144,7 @@ class Header:
         """Return what is worth keeping about a measurement, SI, JSON-able."""
         temperature = self.number("Temperature(C)", "Hot Cold Stage")
         pulse_rate = self.number("AcqPulseRate(kHz)")
+        period = self.number("Estimated Cycle Period (us)", "Acq Base")
         found: dict[str, Any] = {
             "instrument": self.text("InstrumentModel"),
             "software": self.text("SoftwareVersion"),
@@ -102,6 +154,9 @@ class Header:
             "stage_temperature_K": None if temperature is None else temperature + _ZERO_CELSIUS,
             "pulse_rate_Hz": None if pulse_rate is None else pulse_rate * 1e3,
             "time_per_frame_s": self.number("TimePerFrameInS"),
+            "pulse_period_s": None if period is None else period * 1e-6,
+            "pulses_per_pixel_and_frame": self.pulses_per_pixel(),
+            "raster_pattern": self.text("Raster Pattern", "Acq Base"),
             "stage_position_m": self.stage_position(),
             "start_mass_u": self.number("Start Mass (amu)", "Acq Base"),
             "end_mass_u": self.number("End Mass (amu)", "Acq Base"),
@@ -161,3 +216,66 @@ def appended_calibration(blocks: Iterable[bytes]) -> MassCalibration | None:
             date = entries.get("BlockAppendedDate")
             newest = mass_calibration(slope, offset, f"{source} of {date}" if date else source)
     return newest
+
+
+def choose_calibration(
+    path: str | PathLike[str],
+    appended: MassCalibration | None,
+    others: Sequence[MassCalibration],
+    warnings: list[str],
+) -> tuple[MassCalibration, list[MassCalibration]]:
+    """Return the calibration to use and those that it replaces.
+
+    Parameters
+    ----------
+    path
+        The file, for errors.
+    appended
+        The newest appended calibration; it wins.
+    others
+        Those written when the measurement began, the one to prefer first.
+    warnings
+        Is told if the mass scale is not the one of the header.
+
+    Raises
+    ------
+    FormatError
+        If there is none, or they differ by more than any recalibration does.
+    """
+    candidates = [*([] if appended is None else [appended]), *others]
+    if not candidates:
+        raise FormatError(path, "holds no mass calibration")
+    used = candidates[0]
+    for candidate in candidates:
+        if (
+            not candidate.is_sensible()
+            or abs(candidate.slope / used.slope - 1) > _MAX_RECALIBRATION
+        ):
+            raise FormatError(path, f"its mass calibrations contradict each other: {candidates}")
+    superseded = [
+        other
+        for other in candidates[1:]
+        if (other.slope, other.offset) != (used.slope, used.offset)
+    ]
+    if appended is not None and superseded:
+        worst = superseded[0]
+        time = used.ticks(100.0)
+        shift = (float(worst.mass(time)) / 100.0 - 1) * 1e6
+        warnings.append(
+            f"The mass scale was recalibrated after the measurement ({used.source}); that "
+            f"calibration is used. The older one reads {shift:+.0f} ppm at 100 u, as other "
+            "programs may show."
+        )
+    return used, superseded
+
+
+def range_warnings(
+    windows: Mapping[str, tuple[float, float]] | None, facts: Mapping[str, Any]
+) -> list[str]:
+    """Say which windows lie where nothing was recorded; `facts` as of `Header.facts`."""
+    start, end = facts.get("start_mass_u"), facts.get("end_mass_u")
+    return [
+        f"The window of {name} reaches out of the recorded masses, {start} to {end} u."
+        for name, (low, high) in (windows or {}).items()
+        if (start is not None and low < start) or (end is not None and high > end)
+    ]
