@@ -78,10 +78,10 @@ def why_not(path: Path) -> str:
             "files are not followed"
         )
     if not unnamed:
-        return "is an HDF5 file of no kind known here and holds no array of two to five dimensions"
+        return "is an HDF5 file in no format known here and holds no array of two to five dimensions"
     names = ", ".join(f"{array['name']} {tuple(array['shape'])}" for array in unnamed[:5])
     return (
-        "is an HDF5 file of no kind known here. If one of its arrays is an image of counts "
+        "is an HDF5 file in no format known here. If one of its arrays is an image of counts "
         f"({names}), name its axes in an attribute, such as axes = 'cfyx' (channel, frame, y, x)"
     )
 
