@@ -171,7 +171,7 @@ def identify(raw: bytes) -> Head | None:
         f"{order}4i 32s 16s i 12x 16s 16s", raw, 12
     )
     texts = [_plain_text(part) for part in (analysis, date, time)]
-    if None in texts or not texts[0] or holds_data not in (0, 1):
+    if None in texts or not texts[0]:
         return None
     acquired = _acquired(str(texts[1]), str(texts[2]))
     return Head(order, version, kind, size, bool(holds_data), str(texts[0]), acquired, (x, y, z))
