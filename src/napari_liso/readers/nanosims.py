@@ -370,7 +370,7 @@ def _facts(file: _File, names: tuple[str, ...]) -> dict[str, Any]:
         "frames_declared": image.planes,
         "polarity": polarity,
         "polarity_note": None if polarity else _NO_POLARITY,
-        "origin": "as stored, row 0 = top, as other readers show it; the file does not say",
+        "origin": "as stored, row 0 = top, as the reader sims keeps it; the file does not say",
         "primary_beam": "continuous",
         "pulses_note": _NO_PULSES,
         "analysis": head.analysis,
