@@ -34,7 +34,6 @@ from types import ModuleType
 from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
 from napari_liso.readers._progress import Listener, listening
-from napari_liso.readers._files import HDF5_SIGNATURE, head
 from napari_liso.readers.peaks import Recalibrate, WindowsOrNames, read_peaks
 
 __all__ = ["read", "recognise"]
@@ -47,6 +46,7 @@ _MODULES = (
     "simsh5",
     "tofwerk",
     "hdf5_array",
+    "zarr_array",
     "phi_raw",
     "iontof_tree",
     "tiff",
@@ -54,9 +54,14 @@ _MODULES = (
     "nanosims",
     "bif",
     "bif3d",
+    "itzip",
+    "iontof_text",
+    "grd",
 )
-#: Those that read folders; they are asked for nothing else.
-_FOLDERS: frozenset[str] = frozenset()
+#: Those that read folders too; no other is asked about one.
+_FOLDERS: frozenset[str] = frozenset({"zarr_array"})
+#: Those of formats that hold anything; they say why they do not read a file of theirs.
+_CONTAINERS = ("hdf5_array", "zarr_array")
 
 
 def module_for(path: Path) -> ModuleType | None:
@@ -187,10 +192,12 @@ def _check_exists(path: Path) -> None:
 
 def _module_of(path: Path) -> ModuleType:
     module = module_for(path)
+    for container in _CONTAINERS if module is None else ():
+        reason = importlib.import_module(f"{__name__}.{container}").why_not(path)
+        if reason is not None:
+            raise FormatError(path, reason)
     if module is None and path.is_dir():
         raise FormatError(path, "is a folder, not a file")
-    if module is None and head(path, len(HDF5_SIGNATURE)) == HDF5_SIGNATURE:
-        raise FormatError(path, importlib.import_module(f"{__name__}.hdf5_array").why_not(path))
     if module is None:
         raise FormatError(
             path,

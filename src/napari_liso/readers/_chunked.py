@@ -114,7 +114,12 @@ def regions(
 
 
 def look_at_values(
-    path: Any, name: str, shape: Sequence[int], chunks: Sequence[int], read: Read
+    path: Any,
+    name: str,
+    shape: Sequence[int],
+    chunks: Sequence[int],
+    read: Read,
+    parts: Iterator[tuple[slice, ...]] | None = None,
 ) -> Values:
     """Read every value of an array once.
 
@@ -126,6 +131,8 @@ def look_at_values(
         Of the array.
     read
         Returns a part of it.
+    parts
+        To be looked at, where not all of it is stored.
 
     Raises
     ------
@@ -133,7 +140,7 @@ def look_at_values(
         If a whole number is negative or far too large.
     """
     whole, largest = True, 0.0
-    for region in regions(shape, chunks, _REGION // 8):
+    for region in regions(shape, chunks, _REGION // 8) if parts is None else parts:
         flat = read(region).ravel()
         for start in range(0, len(flat), _SLAB):
             part = flat[start : start + _SLAB]

@@ -59,6 +59,8 @@ ATTRIBUTES = ("channels", "masses_u", "pixel_size_um", "polarity", "pulses_per_p
 KINDS = "uif"
 MIN_DIMENSIONS, MAX_DIMENSIONS = 2, 5
 _MAX_BYTES = 2**42
+_MAX_FRAMES = 2**20
+_MAX_CHANNELS = 2**16
 
 _MEANING = {
     "c": "c", "channel": "c", "channels": "c", "peak": "c", "peaks": "c", "ion": "c",
@@ -209,6 +211,8 @@ def check(path: Path, array: NamedArray) -> Axes:
         raise FormatError(path, f"{array.name} has axes {array.axes}, which are no image's")
     shape = axes.shape(array.shape)
     _files.check_image_size(path, *shape[2:])
+    if shape[1] > _MAX_FRAMES or shape[0] > _MAX_CHANNELS:
+        raise FormatError(path, f"{array.name} declares {shape[0]} peaks in {shape[1]} frames")
     if 0 in array.shape:
         raise FormatError(path, f"{array.name} is empty: its shape is {array.shape}")
     declared = math.prod(array.shape) * np.dtype(array.dtype).itemsize
@@ -248,7 +252,7 @@ class _Facts:
                 raise wrong("channels", f"{channels} different names, got {names}")
         masses = _numbers(given.get("masses_u"))
         if given.get("masses_u") is not None and (
-            masses is None or len(masses) != channels or any(m <= 0 for m in masses)
+            masses is None or len(masses) != channels or any(m <= 0 or m > 1e6 for m in masses)
         ):
             raise wrong("masses_u", f"{channels} masses in u, NaN where unknown")
         size = _numbers(given.get("pixel_size_um"))

@@ -65,8 +65,10 @@ def _sidecar_axes(path: Path) -> str | None:
         return None  # is told when the file is read
 
 
-def why_not(path: Path) -> str:
-    """Say why an HDF5 file that no reader knows is not read, and what to do."""
+def why_not(path: Path) -> str | None:
+    """Say why an HDF5 file that no reader knows is not read, and what to do; None for others."""
+    if path.is_dir() or not _hdf5.is_hdf5(path):
+        return None
     try:
         found = listing(path)
     except FormatError as error:
@@ -78,7 +80,9 @@ def why_not(path: Path) -> str:
             "files are not followed"
         )
     if not unnamed:
-        return "is an HDF5 file in no format known here and holds no array of two to five dimensions"
+        return (
+            "is an HDF5 file in no format known here and holds no array of two to five dimensions"
+        )
     names = ", ".join(f"{array['name']} {tuple(array['shape'])}" for array in unnamed[:5])
     return (
         "is an HDF5 file in no format known here. If one of its arrays is an image of counts "
