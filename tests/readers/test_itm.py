@@ -131,6 +131,23 @@ def test_polarity_and_unknown_pulses(path: Path, text: str, polarity: str | None
     assert acq.counts.shape == (1, SCANS, 8, 8), "the raster of the settings is square"
 
 
+def test_a_wide_field_smears_peaks(path: Path) -> None:
+    """By hand for 60 keV Bi3++: 626.94 u fly 1.359e5 m/s; 500 um at 45 degrees take 2.60 ns."""
+    for fov, told in ((500e-6, True), (20e-6, False)):
+        w.write(
+            path,
+            [
+                w.mass_scale(33_000.0, -361.0),
+                w.settings(SCANS, 7, fov=fov),
+                w.raw_data(measurement()[0]),
+            ],
+        )
+        texts = [t for t in iontof_tree.read(path).metadata["warnings"] if "primary ions" in t]
+        assert bool(texts) == told
+        # 52 channels of 50 ps at 2 sqrt(7.0155) / 33000 u each
+        assert not told or ("2.6 ns" in texts[0] and "0.0084 u" in texts[0])
+
+
 def test_an_impossible_field_of_view_is_not_used(path: Path) -> None:
     w.write(path, [w.mass_scale(SF, K0), w.si_image(5, 7, fov=1e9), w.raw_data(measurement()[0])])
     acq = iontof_tree.read(path)

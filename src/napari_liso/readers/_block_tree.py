@@ -126,8 +126,8 @@ class Children:
         return int(self._entries["id"][place])
 
     def offset(self, place: int) -> int:
-        """Return where the block of an entry begins."""
-        return int(self._entries["offset"][place])
+        """Return where the block of an entry begins, as a number that arrays can hold."""
+        return min(int(self._entries["offset"][place]), 2**62)
 
     def places(self, *names: str) -> NDArray[np.intp]:
         """Return the entries that have one of the names."""

@@ -25,7 +25,7 @@ from napari_liso.readers.calibration import MassCalibration
 
 __all__ = ["ItmEvents", "Scans", "find_scans", "seen_size"]
 
-_SCAN, _EVENTS, _END = "   6", "  14", "   3"
+_SCAN, _EVENTS = "   6", "  14"
 
 _MARK = np.uint32(0x40000000)  # the smallest word with a mark
 _X, _Y, _PIXEL = 0xC, 0xD, 0x1
@@ -33,10 +33,10 @@ _X, _Y, _PIXEL = 0xC, 0xD, 0x1
 _COORDINATE = np.uint32(0x0FFFFFFF)
 #: 1.7 ms in channels of 50 ps; no instrument waits so long for an ion.
 _MAX_CHANNEL = 2**25
-#: Compressed bytes of a leaf, and how far they may inflate. Three words a pixel
-#: that count upwards inflate 10 to 20 times, repeated ones 1000 times.
+#: Compressed bytes of a leaf, and how far they may inflate. Streams of events
+#: inflate about three times; a hundred times is an attack.
 _MAX_LEAF = 2**28
-_MAX_RATIO = 200
+_MAX_RATIO = 100
 _SMALL_LEAF = 2**20
 
 Integers = NDArray[np.integer[Any]]
@@ -52,15 +52,12 @@ class Scans:
         Of the scans, as the file counts them.
     leaves
         Byte offsets of the leaves of each scan, in order.
-    ended
-        Whether the measurement was closed in an orderly way.
     cut
         Why scans at the end are missing, or None.
     """
 
     numbers: list[int]
     leaves: list[NDArray[np.int64]]
-    ended: bool
     cut: str | None = None
 
 
@@ -77,16 +74,14 @@ def find_scans(tree: BlockTree) -> Scans | None:
         return None
     numbers: list[int] = []
     leaves: list[list[int]] = []
-    ended, cut = False, None
+    cut = None
     try:
         for part in tree.parts(folder):
-            for place in part.places(_SCAN, _EVENTS, _END):
+            for place in part.places(_SCAN, _EVENTS):
                 name, offset = part.name(place), part.offset(place)
                 if name == _SCAN:
                     numbers.append(part.id(place))
                     leaves.append([])
-                elif name == _END:
-                    ended = True
                 elif not leaves:
                     raise tree.error("has events before the first scan", offset)
                 else:
@@ -101,7 +96,7 @@ def find_scans(tree: BlockTree) -> Scans | None:
     offsets = np.array([offset for scan in leaves for offset in scan], np.int64)
     if len(np.unique(offsets)) != len(offsets):
         raise tree.error("lists the same events twice")
-    return Scans(numbers, [np.array(scan, np.int64) for scan in leaves], ended, cut)
+    return Scans(numbers, [np.array(scan, np.int64) for scan in leaves], cut)
 
 
 def _drop_what_is_cut_off(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_liso.isotopes import ion_mass
 from napari_liso.readers._block_tree import Block, BlockTree
 from napari_liso.readers._block_values import Property
 from napari_liso.readers.calibration import MassCalibration
@@ -18,6 +19,7 @@ __all__ = [
     "EXPORT",
     "MassInterval",
     "field_of_view",
+    "flight_spread",
     "general_facts",
     "mass_calibration",
     "mass_intervals",
@@ -55,6 +57,8 @@ _MAX_INTERVALS = 10_000
 #: Sizes of a pixel, m, beyond which a field of view is damage.
 _PIXELS = (1e-11, 1e-2)
 _MAX_SHOTS = 10**6
+_ELEMENTARY_CHARGE = 1.602176634e-19  # C
+_DALTON = 1.66053906660e-27  # kg
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,26 @@ def mass_calibration(tree: BlockTree) -> MassCalibration | None:
         if math.isfinite(sf) and math.isfinite(k0) and sf > 0:
             return MassCalibration.from_sf_k0(sf, k0, "Context.MassScale")
     return None
+
+
+def flight_spread(tree: BlockTree) -> float | None:
+    """Return by how many s primary ions reach one edge of the field later than the other.
+
+    They come in at 45 degrees, so that the far edge is hit later; flight times of
+    raw events start when the pulse does. None where gun or field are not stated.
+    """
+    species = property_of(tree, "Instrument.PrimaryGun.Species")
+    energy = property_of(tree, "Instrument.PrimaryGun.Energy")
+    view = field_of_view(tree)
+    if species is None or energy is None or view is None or not energy.number > 0:
+        return None
+    try:
+        mass = ion_mass(species.text.rstrip("+"))
+    except ValueError:
+        return None
+    charge = max(1, species.text.count("+"))
+    speed = math.sqrt(2 * charge * energy.number * _ELEMENTARY_CHARGE / (mass * _DALTON))
+    return math.sqrt(0.5) * view[0] / speed
 
 
 def mass_intervals(tree: BlockTree) -> list[MassInterval]:

@@ -35,6 +35,7 @@ from napari_liso.readers._surfacelab_facts import (
     EXPERIMENTAL,
     EXPORT,
     MassInterval,
+    flight_spread,
     general_facts,
     mass_calibration,
     mass_intervals,
@@ -44,10 +45,17 @@ from napari_liso.readers._surfacelab_facts import (
     stated_scans,
 )
 from napari_liso.readers._surfacelab_spectrum import StoredSpectrum, find_spectrum
+from napari_liso.readers.calibration import MassCalibration
 
 __all__ = ["NAME", "outline", "read", "recognise"]
 
 NAME = "ION-TOF ITM/ITA/ITS"
+
+#: Steps of raw flight times, s.
+_CHANNEL = 50e-12
+_LITHIUM = 7.0155  # u, of 7Li+
+#: A peak that is moved by more than this fraction of its mass within the field.
+_SMEARED = 5e-4
 
 _FLIPPED = "rows flipped: row 0 of the file is the bottom"
 
@@ -146,6 +154,7 @@ def _read_events(
     events = ItmEvents(tree.path, tree.size, scans, *shape, calibration)
     images = collect(events, None if windows is None else list(windows.values()))
     warnings += _what_is_missing(tree, scans, events)
+    warnings += _spread_warning(tree, calibration)
     metadata |= {
         "format": "ION-TOF ITM",
         "frames": len(scans.leaves),
@@ -164,6 +173,23 @@ def _read_events(
         metadata=metadata,
         spectrum_source=lambda: (calibration.mass(images.ticks), images.spectrum),
     )
+
+
+def _spread_warning(tree: BlockTree, calibration: MassCalibration) -> list[str]:
+    """Say how far a peak of raw events is smeared by the flight of the primary ions."""
+    spread = flight_spread(tree)
+    if spread is None:
+        return []
+    lithium = calibration.ticks(_LITHIUM)
+    later = calibration.mass(lithium + spread / _CHANNEL).item()
+    if not later - _LITHIUM > _SMEARED * _LITHIUM:
+        return []
+    text = (
+        f"Across this wide field primary ions arrive up to {spread * 1e9:.2g} ns apart, which "
+        f"moves 7Li by up to {later - _LITHIUM:.2g} u between its edges and is not corrected: "
+        "choose windows that hold the whole peak."
+    )
+    return [text]
 
 
 def _what_is_missing(tree: BlockTree, scans: Scans, events: ItmEvents) -> list[str]:
