@@ -526,8 +526,9 @@ def test_not_an_image(tmp_path: Path, spectra: dict) -> None:
     assert recognise(tmp_path / "lonely.ibd") is None
 
 
-def test_a_wrong_declaration_of_the_encoding(tmp_path: Path, spectra: dict) -> None:
-    path = write_imzml(tmp_path / "a.imzML", spectra, declared_encoding="UTF-8")
+@pytest.mark.parametrize("declared", ["UTF-8", "ANSI", "utf-7", "rot13"])
+def test_a_wrong_declaration_of_the_encoding(tmp_path: Path, spectra: dict, declared: str) -> None:
+    path = write_imzml(tmp_path / "a.imzML", spectra, declared_encoding=declared)
     acq = liso.read(path, windows=LITHIUM)
     np.testing.assert_array_equal(acq["7Li"], by_hand(spectra, LITHIUM["7Li"], (3, 4)))
     assert odd_in(acq, "encoding")

@@ -11,45 +11,24 @@ that declare any are refused. Nothing outside the file is ever opened.
 
 from __future__ import annotations
 
-from array import array
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 from xml.parsers import expat
 
-import numpy as np
-
 from napari_liso.errors import FormatError
-from napari_liso.readers._imzml_terms import (
-    ENCODED,
-    INTENSITY_ARRAY,
-    KNOWN,
-    LENGTH,
-    NEGATIVE,
-    OF_FILE,
-    OFFSET,
-    PLACE,
-    POSITION_X,
-    POSITION_Y,
-    POSITION_Z,
-    POSITIVE,
-    TOTAL_CURRENT,
-    ArrayKind,
-    Arrays,
-    Header,
-    Spectra,
-    Term,
-    kind_of,
-)  # fmt: skip
+from napari_liso.readers._imzml_spectra import MAX_ENTRIES, SpectrumTable, start_handler, whole
+from napari_liso.readers._imzml_terms import KNOWN, NEGATIVE, OF_FILE, POSITIVE, Header, Term
+from napari_liso.readers._progress import report
 
-__all__ = ["parse_header", "scan_header"]
+__all__ = ["XML_SHARE", "parse_header", "scan_header"]
+
+#: Of the time that a reading takes, about.
+XML_SHARE = 0.8
 
 _CHUNK = 2**18
-#: Groups, settings, programs: the real files have a handful.
-_MAX_ENTRIES = 10_000
 #: One tag or comment; older versions of expat take quadratic time over longer ones.
 _MAX_TOKEN = 2**21
-_COLUMNS = 11
 
 
 def parse_header(path: Path) -> Header:
@@ -82,19 +61,15 @@ def scan_header(path: Path) -> tuple[Header, FormatError | None]:
         parser = _Parser(path, "iso-8859-1")
         try:
             parser.run()
-        except (FormatError, _WrongEncoding) as error:
-            return parser.partial(), _as_format_error(path, error)
+        except FormatError as error:
+            return parser.partial(), error
     except FormatError as error:
         return parser.partial(), error
     return parser.header, None
 
 
 class _WrongEncoding(Exception):
-    """A byte above 127 that does not fit the declared encoding."""
-
-
-def _as_format_error(path: Path, error: Exception) -> FormatError:
-    return error if isinstance(error, FormatError) else FormatError(path, str(error))
+    """The text is not in the encoding that it declares, or that is unknown."""
 
 
 class _LocalNames(dict[str, str]):
@@ -102,7 +77,7 @@ class _LocalNames(dict[str, str]):
 
     def __missing__(self, tag: str) -> str:
         name = tag.rpartition(":")[2]
-        if len(self) < _MAX_ENTRIES:
+        if len(self) < MAX_ENTRIES:
             self[tag] = name
         return name
 
@@ -121,19 +96,12 @@ class _Parser:
         self._groups: dict[str, dict[str, Term]] = {}
         self._group: dict[str, Term] = {}
         self._file_refs: list[str] = []
-        self._spectrum: dict[str, str] | None = None
-        self._open: dict[str, str] = {}
-        self._refs: list[str] = []
-        self._spectrum_refs: list[str] = []
-        self._arrays: list[tuple[dict[str, str], list[str], list[str | None]]] = []
-        self._kinds: dict[Any, int] = {}
-        self._kind_list: list[ArrayKind] = []
-        self._rows = array("q")
-        self._currents = array("d")
+        self._table = SpectrumTable(self._groups, self._fail)
+        self._start_spectrum, self._finish_spectrum = start_handler(self._table, self._names)
 
     def run(self) -> None:
         """Parse the whole file."""
-        parsed = 0
+        parsed, size = 0, self.path.stat().st_size
         with open(self.path, "rb") as file:
             while True:
                 chunk = file.read(_CHUNK)
@@ -141,7 +109,12 @@ class _Parser:
                     self._expat.Parse(chunk, not chunk)
                 except expat.ExpatError as error:
                     self._not_well_formed(error)
+                except FormatError:
+                    raise
+                except (LookupError, ValueError) as error:  # from looking for a codec
+                    self._wrong_encoding(str(error))
                 parsed += len(chunk)
+                report(XML_SHARE * parsed / max(size, 1))
                 if parsed - max(self._expat.CurrentByteIndex, 0) > _MAX_TOKEN:
                     self._fail("has an XML tag or comment of more than 2 MB: it is damaged")
                 if not chunk:
@@ -164,11 +137,18 @@ class _Parser:
             with open(self.path, "rb") as file:
                 file.seek(offset)
                 byte = file.read(1)
-            if byte >= b"\x80" and self.header.forced_encoding is None:
-                raise _WrongEncoding
+            if byte >= b"\x80":
+                self._wrong_encoding("it has bytes that do not belong to it")
+        if error.code == expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING]:
+            self._wrong_encoding(str(error))
         raise FormatError(
             self.path, f"is damaged or truncated: its XML is not well formed ({error})", offset
         ) from None
+
+    def _wrong_encoding(self, reason: str) -> NoReturn:
+        if self.header.forced_encoding is None:
+            raise _WrongEncoding
+        self._fail(f"is not in the encoding that it declares: {reason}")
 
     def _entity(self, name: str, *_: object) -> None:
         self._fail(f"declares the XML entity {name[:40]!r}; imzML has none, so it is refused")
@@ -182,8 +162,8 @@ class _Parser:
         elif name == "referenceableParamGroupRef":
             self._header_reference(attributes.get("ref", ""))
         elif name == "spectrumList":
-            self.header.declared_spectra = _whole(attributes.get("count"))
-            self._expat.StartElementHandler = self._start_in_spectra
+            self.header.declared_spectra = whole(attributes.get("count"))
+            self._expat.StartElementHandler = self._start_spectrum
         else:
             self._enter(name, attributes)
 
@@ -193,12 +173,12 @@ class _Parser:
         self._context = name
         if name == "referenceableParamGroup":
             identity = attributes.get("id", "")
-            if identity in self._groups or len(self._groups) >= _MAX_ENTRIES:
+            if identity in self._groups or len(self._groups) >= MAX_ENTRIES:
                 self._fail(f"defines the parameter group {identity[:40]!r} twice, or too many")
             self._group = self._groups[identity] = {}
         elif name == "scanSettings":
-            if len(header.settings) >= _MAX_ENTRIES:
-                self._fail(f"has more than {_MAX_ENTRIES} scanSettings")
+            if len(header.settings) >= MAX_ENTRIES:
+                self._fail(f"has more than {MAX_ENTRIES} scanSettings")
             header.settings.append([])
         elif name == "software" and len(header.software) < 20:
             program = (attributes.get("id", ""), attributes.get("version", ""))
@@ -217,7 +197,7 @@ class _Parser:
             self._note(self._group, accession, term)
         elif self._context == "scanSettings":
             settings = self.header.settings[-1]
-            if len(settings) >= _MAX_ENTRIES:
+            if len(settings) >= MAX_ENTRIES:
                 self._fail("has scanSettings of too many terms")
             settings.append((accession, term))
         elif accession in OF_FILE or accession in (POSITIVE, NEGATIVE):
@@ -234,138 +214,19 @@ class _Parser:
                 self._miss(identity)
             else:
                 self.header.settings[-1] += found.items()
-        elif len(self._file_refs) < _MAX_ENTRIES:
+        elif len(self._file_refs) < MAX_ENTRIES:
             self._file_refs.append(identity)  # groups come after the description of the file
 
     def _miss(self, identity: str) -> None:
         if len(self.header.missing_groups) < 20:
             self.header.missing_groups.add(identity[:40])
 
-    # --- spectra --------------------------------------------------------------
-
-    def _start_in_spectra(self, tag: str, attributes: dict[str, str]) -> None:
-        # The hot path: some twenty calls a spectrum.
-        name = self._names[tag]
-        if name == "cvParam":
-            accession = attributes.get("accession", "")
-            if accession in KNOWN:
-                value = attributes.get("value", "")
-                if self._open.setdefault(accession, value) != value:
-                    self._fail(
-                        f"{self._label()} states {accession} twice: "
-                        f"{self._open[accession][:40]!r} and {value[:40]!r}"
-                    )
-                if accession == INTENSITY_ARRAY and self._arrays:
-                    self._arrays[-1][2].append(attributes.get("unitAccession"))
-        elif name == "referenceableParamGroupRef":
-            self._refs.append(attributes.get("ref", ""))
-        elif name == "binaryDataArray":
-            self._open, self._refs = {}, []
-            self._arrays.append((self._open, self._refs, []))
-        elif name == "spectrum":
-            self._finish_spectrum()
-            self._spectrum = self._open = {}
-            self._spectrum_refs = self._refs = []
-            self._arrays = []
-        elif name == "chromatogram":
-            self._finish_spectrum()
-            self._open, self._refs, self._arrays = {}, [], []
-
-    def _label(self) -> str:
-        return f"spectrum {len(self._currents) + 1}"
-
-    def _finish_spectrum(self) -> None:
-        terms = self._spectrum
-        if terms is None:
-            return
-        self._spectrum = None
-        places: dict[str, tuple[int, ...]] = {}
-        for values, refs, units in self._arrays:
-            kind = self._kind(values, refs, units)
-            role = self._kind_list[kind].role
-            if role is None:
-                continue
-            if role in places:
-                self._fail(f"{self._label()} has two {role} arrays")
-            offset, length, encoded = (
-                values[a] if a in values else self._inherited(refs, a)
-                for a in (OFFSET, LENGTH, ENCODED)
-            )
-            places[role] = (
-                self._integer(offset, "external offset"),
-                self._integer(length, "external array length"),
-                -1 if encoded is None else self._integer(encoded, "external encoded length"),
-                kind,
-            )
-        if len(places) != 2:
-            missing = "m/z" if "m/z" not in places else "intensity"
-            self._fail(f"{self._label()} has no {missing} array in the .ibd")
-        if self._spectrum_refs:
-            terms = self._with_groups(terms)
-        x = self._integer(terms.get(POSITION_X), "position x")
-        y = self._integer(terms.get(POSITION_Y), "position y")
-        z = self._integer(terms.get(POSITION_Z, "1"), "position z")
-        self._rows.extend((x, y, z, *places["m/z"], *places["intensity"]))
-        self._currents.append(_real(terms.get(TOTAL_CURRENT)))
-        if POSITIVE in terms:
-            self.header.polarities.add("positive")
-        if NEGATIVE in terms:
-            self.header.polarities.add("negative")
-
-    def _inherited(self, refs: list[str], accession: str) -> str | None:
-        """Return a value from the groups that an array refers to."""
-        for identity in refs:
-            term = self._groups.get(identity, {}).get(accession)
-            if term is not None:
-                return term.value
-        return None
-
-    def _with_groups(self, terms: dict[str, str]) -> dict[str, str]:
-        """Add the terms of referenced groups; a spectrum's own win."""
-        inherited: dict[str, str] = {}
-        for identity in self._spectrum_refs:
-            group = self._groups.get(identity)
-            if group is None:
-                self._miss(identity)
-            elif group:
-                inherited |= {accession: term.value for accession, term in group.items()}
-        return inherited | terms if inherited else terms
-
-    def _kind(self, values: dict[str, str], refs: list[str], units: list[str | None]) -> int:
-        """Return the number of the kind of an array."""
-        stated = frozenset(values.keys() - PLACE)
-        key = (tuple(refs), stated, tuple(units))
-        found = self._kinds.get(key)
-        if found is None:
-            terms = {accession: Term("", None) for accession in stated}
-            if units:
-                terms[INTENSITY_ARRAY] = Term("", units[0])
-            for identity in refs:
-                if identity not in self._groups:
-                    self._fail(f"an array refers to {identity[:40]!r}, a group that is not there")
-                terms |= {a: t for a, t in self._groups[identity].items() if a not in terms}
-            try:
-                kind = kind_of(terms)
-            except ValueError as error:
-                self._fail(str(error))
-            if kind not in self._kind_list:
-                self._kind_list.append(kind)
-            found = self._kind_list.index(kind)
-            if len(self._kinds) < _MAX_ENTRIES:
-                self._kinds[key] = found
-        return found
-
-    def _integer(self, text: str | None, what: str) -> int:
-        value = _whole(text)
-        if value is None:
-            said = "nothing" if text is None else repr(text[:40])
-            self._fail(f"{self._label()} states {said} as its {what}, not a whole number")
-        return value
-
     # --- the end --------------------------------------------------------------
 
     def _finish(self) -> None:
         header = self.header
+        header.polarities |= self._table.polarities
+        header.missing_groups |= self._table.missing_groups
         for identity in self._file_refs:
             for accession, term in self._groups.get(identity, {}).items():
                 if accession in OF_FILE:
@@ -375,37 +236,4 @@ class _Parser:
             for accession, word in ((POSITIVE, "positive"), (NEGATIVE, "negative")):
                 if any(accession in terms for terms in everywhere):
                     header.polarities.add(word)
-        rows = np.array(self._rows, np.int64).reshape(-1, _COLUMNS)
-        columns = np.ascontiguousarray(rows.T)
-        header.spectra = Spectra(
-            rows[:, :3].copy(),
-            Arrays(*columns[3:7]),
-            Arrays(*columns[7:11]),
-            np.array(self._currents, np.float64)[: len(rows)],
-            tuple(self._kind_list),
-        )
-
-
-def _whole(text: str | None) -> int | None:
-    """Return a whole number of at most 63 bits, or None where the text is none."""
-    if text is None or len(text) > 40 or "_" in text:
-        return None
-    try:
-        value = int(text)
-    except ValueError:
-        try:
-            # R writes large offsets as 1e+05.
-            real = float(text)
-        except ValueError:
-            return None
-        if not abs(real) < 2**53 or real != int(real):
-            return None
-        value = int(real)
-    return value if -(2**63) <= value < 2**63 else None
-
-
-def _real(text: str | None) -> float:
-    try:
-        return float("nan") if text is None else float(text)
-    except ValueError:
-        return float("nan")
+        header.spectra = self._table.result()

@@ -179,7 +179,6 @@ def _check_bounds(
     widths = np.array([np.dtype(kind.dtype or "V").itemsize for kind in spectra.kinds], np.int64)
     packed = np.array([kind.zlib for kind in spectra.kinds])[arrays.kind]
     refuse((arrays.offset < 0) | (arrays.length < 0), "has a negative place or length")
-    refuse(arrays.encoded < -1, "has a negative encoded length")
     refuse(arrays.length > MAX_VALUES, f"has more values than the {MAX_VALUES} that can be read")
     full = arrays.length * widths[arrays.kind]
     refuse(packed & (arrays.encoded < 0), "is compressed but its encoded length is not stated")

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from napari_liso.errors import FormatError
 from napari_liso.readers._imzml_binary import Batch, batches
+from napari_liso.readers._imzml_header import XML_SHARE
 from napari_liso.readers._imzml_terms import Spectra
+from napari_liso.readers._progress import report
 
 __all__ = ["MassHistogram", "Tally", "tally_spectra"]
 
@@ -88,6 +90,7 @@ def tally_spectra(
     whole = True
     for batch in batches(ibd, spectra):
         part = slice(batch.spectra.start, batch.spectra.stop)
+        report(XML_SHARE + (1 - XML_SHARE) * batch.spectra.start / len(spectra))
         _check_values(ibd, batch)
         whole = whole and _is_whole(batch.intensity)
         if batch.shared:

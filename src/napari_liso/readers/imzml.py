@@ -30,6 +30,7 @@ from napari_liso.readers._imzml_header import parse_header
 from napari_liso.readers._imzml_ibd import check_arrays, find_ibd, identify
 from napari_liso.readers._imzml_outline import outline_of
 from napari_liso.readers._imzml_tally import tally_spectra
+from napari_liso.readers._imzml_terms import Header
 from napari_liso.readers._lazy import LazyCounts, as_counts
 
 __all__ = ["NAME", "companions", "outline", "read", "recognise"]
@@ -37,6 +38,9 @@ __all__ = ["NAME", "companions", "outline", "read", "recognise"]
 NAME = "imzML"
 
 _HEAD = 2**18
+#: The last header, by the digest of its file; not kept where it takes above some 50 MB.
+_parsed: dict[str, Header] = {}
+_KEPT_SPECTRA = 2**19
 _ROOT = re.compile(r"<(?:[\w.-]+:)?(?:indexed)?mzML[\s>]")
 _IMAGING_TERM = re.compile(r"accession\s*=\s*[\"']IMS:\d{7}[\"']")
 
@@ -105,7 +109,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     windows = _files.check_windows(windows)
     path = path if _is_imzml(path) else _xml_beside(path) or path
     metadata = _files.base_metadata(path, NAME)
-    header = parse_header(path)
+    header = _header(path, metadata["sha256"])
     spectra = header.spectra
     if spectra is None or len(spectra) == 0:
         raise FormatError(path, "holds no spectrum")
@@ -135,6 +139,20 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
         metadata=metadata,
         spectrum_source=lambda: (mass, spectrum),
     )
+
+
+def _header(path: Path, sha256: str) -> Header:
+    """Parse the XML, or return what it was found to say just before.
+
+    Windows by name take two readings, and most of the time goes into the XML.
+    """
+    found = _parsed.get(sha256)
+    if found is None:
+        found = parse_header(path)
+        _parsed.clear()
+        if found.spectra is not None and len(found.spectra) <= _KEPT_SPECTRA:
+            _parsed[sha256] = found
+    return found
 
 
 class _PlacedCounts(LazyCounts):
