@@ -43,12 +43,15 @@ class Peak:
         Of the tallest peak, u; NaN where there are too few counts to see one.
     edges
         Heights at the low and the high edge, relative to the tallest.
+    step
+        Distance of the spectrum's bins, u; where a peak is, is not known better.
     """
 
     counts: float
     centre: float
     fwhm: float
     edges: tuple[float, float]
+    step: float = 0.0
 
 
 def peak_in(mass: ArrayLike, counts: ArrayLike, window: tuple[float, float]) -> Peak:
@@ -87,7 +90,8 @@ def peak_in(mass: ArrayLike, counts: ArrayLike, window: tuple[float, float]) -> 
         max(0.0, float(part.mean() - 3 * np.sqrt(part.mean() / rim))) / float(height[top])
         for part in (height[:rim], height[-rim:])
     ]
-    return Peak(total, centre, fwhm, (relative[0], relative[1]))
+    step = float(np.median(np.diff(inside)))
+    return Peak(total, centre, fwhm, (relative[0], relative[1]), step)
 
 
 def _heights(
@@ -145,6 +149,7 @@ def _mass_warnings(name: str, peak: Peak) -> list[str]:
         return []
     offset = (peak.centre / theory - 1) * 1e6
     chance = 3 * peak.fwhm / 2.355 / np.sqrt(max(peak.counts, 1)) / theory * 1e6
+    chance += peak.step / 2 / theory * 1e6
     if not abs(offset) > max(_OFF_PPM, chance):
         return []
     text = (
@@ -180,7 +185,8 @@ def general_warnings(acquisition: Acquisition) -> list[str]:
         found.append("The file does not state its pixel size.")
     are_counts = np.dtype(acquisition.counts.dtype).kind in "iu"
     if acquisition.pulses is None:
-        if are_counts and is_image:
+        pulsed = acquisition.metadata.get("primary_beam") != "continuous"
+        if are_counts and is_image and pulsed:
             found.append(
                 "The file does not say how many primary-ion pulses each pixel got, so dead time "
                 "cannot be corrected until that number is given."

@@ -2,11 +2,16 @@
 
 A stale mass calibration moves peaks by hundreds of ppm. A window around the
 theoretical mass then cuts a peak, and the isotopes unequally.
+
+A spectrum may be given in bins as wide as its peaks, as exports often are. A bin
+is inside a window or outside as a whole, so a window then holds every bin that
+its peak touches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +22,11 @@ _MIN_COUNTS = 20
 #: Counts in the tallest bin, for a height known within about 15 %.
 _TALLEST = 50
 _FALL = 0.75
+#: How far around a peak the grid of a spectrum is looked at, as a fraction.
+_GRID_RANGE = 0.02
+#: Steps of the grid that a window reaches from its peak at least: a peak that is
+#: narrower than a bin has counts in at most one bin more, on either side.
+_STEPS = 1.5
 
 Floats = NDArray[np.float64]
 
@@ -70,9 +80,7 @@ def observed_peak(mass: ArrayLike, counts: ArrayLike, near: float, search: float
     """
     mass = np.asarray(mass, dtype=np.float64)
     counts = np.asarray(counts, dtype=np.float64)
-    offset = mass / near - 1
-    inside = np.abs(offset) <= 4 * search
-    return near * (1 + _centre(offset[inside], counts[inside], search, f"near {near:g} u"))
+    return near * (1 + _Part.around(mass, counts, near, search).centre(f"near {near:g} u"))
 
 
 def observed_windows(
@@ -113,55 +121,116 @@ def observed_windows(
         raise ValueError(f"mass {mass.shape} and counts {counts.shape} must be equally long lists")
     if not (0 < search < 0.5 and 0 < level < 1):
         raise ValueError(f"search and level must be fractions, got {search} and {level}")
-    centres, offsets, weights = {}, [], []
+    centres: dict[str, float] = {}
+    parts = []
     for name, near in peaks.items():
-        offset = mass / near - 1
-        inside = np.abs(offset) <= 4 * search
-        centre = _centre(offset[inside], counts[inside], search, f"{name} near {near} u")
-        centres[name] = near * (1 + centre)
-        offsets.append(mass[inside] / centres[name] - 1)
-        weights.append(counts[inside])
-    low, high = _edges(np.concatenate(offsets), np.concatenate(weights), search, level)
+        part = _Part.around(mass, counts, near, search)
+        centres[name] = near * (1 + part.centre(f"{name} near {near} u"))
+        # Relative to their own centres, the peaks of all isotopes lie on one another.
+        parts.append(_Part.around(mass, counts, centres[name], search))
+    low, high = _edges(parts, level)
     return {name: (centre * (1 + low), centre * (1 + high)) for name, centre in centres.items()}
 
 
-def _centre(offset: Floats, counts: Floats, search: float, label: str) -> float:
-    """Return the relative offset of the strongest peak within the search range."""
-    near = np.abs(offset) <= search
-    if counts[near].sum() < _MIN_COUNTS:
-        raise ValueError(
-            f"{label}: {counts[near].sum():.0f} counts within {search * 1e6:.0f} ppm are too few "
-            f"to see a peak ({_MIN_COUNTS} are needed); give its window by hand"
-        )
-    grid, height = _histogram(offset, counts, search)
-    allowed = np.flatnonzero(np.abs(grid) <= search)
-    top = int(allowed[np.argmax(height[allowed])])
-    # A peak has begun to fall before the range ends; the flank of another has not.
-    falls = [height[allowed[0] : top + 1].min(), height[top : allowed[-1] + 1].min()]
-    if max(falls) > _FALL * height[top]:
-        raise ValueError(
-            f"{label}: the counts still rise at the end of the search range of "
-            f"{search * 1e6:.0f} ppm; no peak is within it"
-        )
-    low, high = _walk(grid, height, top, 0.5)
-    core = (offset >= low) & (offset <= high)
-    return float(np.average(offset[core], weights=counts[core]))
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The part of a spectrum around a mass.
+
+    Parameters
+    ----------
+    offset, counts
+        Relative to that mass, ascending, and the counts there.
+    search
+        How far the peak may be; a step of the grid more than was asked for.
+    step
+        Of the grid on which the spectrum is given; 0 where that is not known,
+        since bins without counts are left out.
+    """
+
+    offset: Floats
+    counts: Floats
+    search: float
+    step: float
+
+    @classmethod
+    def around(cls, mass: Floats, counts: Floats, near: float, search: float) -> _Part:
+        offset = mass / near - 1
+        around = np.abs(offset) <= max(_GRID_RANGE, 4 * search)
+        step = _grid_step(offset[around], counts[around])
+        search += step
+        inside = np.abs(offset) <= 4 * search
+        return cls(offset[inside], counts[inside], search, step)
+
+    def centre(self, label: str) -> float:
+        """Return the offset of the strongest peak within the search range."""
+        search = self.search
+        seen = self.counts[np.abs(self.offset) <= search].sum()
+        if seen < _MIN_COUNTS:
+            raise ValueError(
+                f"{label}: {seen:.0f} counts within {search * 1e6:.0f} ppm are too few "
+                f"to see a peak ({_MIN_COUNTS} are needed); give its window by hand"
+            )
+        grid, height = _histogram([self])
+        allowed = np.flatnonzero(np.abs(grid) <= search)
+        top = int(allowed[np.argmax(height[allowed])])
+        # A peak has begun to fall before the range ends; the flank of another has not.
+        falls = [height[allowed[0] : top + 1].min(), height[top : allowed[-1] + 1].min()]
+        if max(falls) > _FALL * height[top]:
+            raise ValueError(
+                f"{label}: the counts still rise at the end of the search range of "
+                f"{search * 1e6:.0f} ppm; no peak is within it"
+            )
+        low, high = _walk(grid, height, top, 0.5)
+        core = (self.offset >= low - self.step) & (self.offset <= high + self.step)
+        return float(np.average(self.offset[core], weights=self.counts[core]))
+
+    def spread(self, edges: Floats) -> Floats:
+        """Return a histogram in which the counts of each bin are spread over its width."""
+        middles = (self.offset[1:] + self.offset[:-1]) / 2
+        low = np.maximum(np.insert(middles, 0, -np.inf), self.offset - self.step)
+        high = np.minimum(np.append(middles, np.inf), self.offset + self.step)
+        running = np.concatenate([[0.0], np.cumsum(self.counts)])
+        places = np.stack([low, high], axis=1).ravel()
+        sums = np.stack([running[:-1], running[1:]], axis=1).ravel()
+        return np.diff(np.interp(edges, places, sums))
 
 
-def _edges(offset: Floats, counts: Floats, search: float, level: float) -> tuple[float, float]:
-    """Return the relative edges of a peak that is centred on zero."""
-    grid, height = _histogram(offset, counts, search)
+def _grid_step(offset: Floats, counts: Floats) -> float:
+    """Return the step of the grid that most of the counts are on, 0 where it is not known."""
+    if len(offset) < 3:
+        return 0.0
+    steps = np.diff(offset)
+    if counts.min() > 0 and steps.max() > 1.5 * steps.min():
+        return 0.0  # bins without counts are left out
+    widths = np.convolve(np.pad(steps, 1, mode="edge"), [0.5, 0.5], mode="valid")
+    order = np.argsort(widths)
+    running = np.cumsum(counts[order])
+    return float(widths[order[min(np.searchsorted(running, running[-1] / 2), len(order) - 1)]])
+
+
+def _edges(parts: list[_Part], level: float) -> tuple[float, float]:
+    """Return the relative edges of peaks that are all centred on zero."""
+    search, step = max(part.search for part in parts), max(part.step for part in parts)
+    grid, height = _histogram(parts)
     top = int(np.argmax(np.where(np.abs(grid) <= search / 2, height, -1)))
-    return _walk(grid, height, top, level)
+    low, high = _walk(grid, height, top, level)
+    return min(low - step / 2, -_STEPS * step), max(high + step / 2, _STEPS * step)
 
 
-def _histogram(offset: Floats, counts: Floats, search: float) -> tuple[Floats, Floats]:
-    """Return bin centres and smoothed heights, as fine as the counts allow."""
+def _histogram(parts: list[_Part]) -> tuple[Floats, Floats]:
+    """Return bin centres and smoothed heights, as fine as the counts and their grid allow."""
+    search, step = max(part.search for part in parts), max(part.step for part in parts)
     for power in range(6, 1, -1):
-        width = search / 2**power
+        width = max(search / 2**power, step / 4)
         bins = 2 * round(4 * search / width) + 1
-        half = bins * width / 2
-        height, edges = np.histogram(offset, bins, (-half, half), weights=counts)
+        edges = np.linspace(-bins * width / 2, bins * width / 2, bins + 1)
+        if step > width / 4:
+            height = np.sum([part.spread(edges) for part in parts], axis=0)
+        else:
+            height = np.sum(
+                [np.histogram(part.offset, edges, weights=part.counts)[0] for part in parts],
+                axis=0,
+            )
         if height[np.abs(edges[:-1] + width / 2) <= search].max() >= _TALLEST:
             break
     return edges[:-1] + width / 2, np.convolve(height, [0.25, 0.5, 0.25], mode="same")
