@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -15,11 +19,13 @@ from napari_liso.errors import FormatError
 __all__ = [
     "HDF5_SIGNATURE",
     "MAX_IMAGE_PIXELS",
+    "Remembered",
     "Windows",
     "base_metadata",
     "check_image_size",
     "check_windows",
     "head",
+    "identity",
     "sha256",
 ]
 
@@ -40,8 +46,70 @@ def head(path: str | PathLike[str], size: int, offset: int = 0) -> bytes:
         return file.read(size)
 
 
+Identity = tuple[Any, ...]
+T = TypeVar("T")
+
+#: A file that changed so recently may change again without a new time stamp.
+_SETTLED_NS = 2_000_000_000
+
+
+def identity(path: str | PathLike[str]) -> Identity:
+    """Return what changes when a file does: path, number, size and time stamps."""
+    status = os.stat(path)
+    place = (os.path.realpath(path), status.st_dev, status.st_ino)
+    return (*place, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class Remembered(Generic[T]):
+    """What was found in the files that were read last, as long as they do not change.
+
+    Parameters
+    ----------
+    most
+        Files to remember.
+    most_bytes
+        Memory that all of it may take, by `size`.
+    size
+        Function that returns the bytes of what was found.
+    """
+
+    def __init__(
+        self, most: int, most_bytes: int = 2**20, size: Callable[[T], int] = lambda found: 0
+    ) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._size = size
+        self._found: OrderedDict[Identity, T] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, path: str | PathLike[str], find: Callable[[], T]) -> T:
+        """Return what `find` found in this file, which is called where it is not known."""
+        key = identity(path)
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key]
+        found = find()
+        settled = time.time_ns() - max(key[-2:]) > _SETTLED_NS
+        if settled and identity(path) == key and self._size(found) <= self._most_bytes:
+            with self._lock:
+                self._found[key] = found
+                while len(self._found) > self._most or (
+                    sum(map(self._size, self._found.values())) > self._most_bytes
+                ):
+                    self._found.popitem(last=False)
+        return found
+
+
+_hashes: Remembered[str] = Remembered(1000)
+
+
 def sha256(path: str | PathLike[str]) -> str:
-    """Return the hexadecimal SHA-256 of a file, read in pieces."""
+    """Return the hexadecimal SHA-256 of a file, read in pieces; once for each file."""
+    return _hashes.get(path, lambda: _sha256(path))
+
+
+def _sha256(path: str | PathLike[str]) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -265,10 +265,8 @@ Identity = tuple[Any, ...]
 _examined: dict[Identity, Any] = {}
 
 
-def identity(path: Path) -> Identity:
-    """Return what changes when a file does."""
-    status = path.stat()
-    return (str(path.resolve()), status.st_mtime_ns, status.st_size, status.st_ino)
+#: What changes when a file does.
+identity = _files.identity
 
 
 def examine(path: Path, module: str, key: Identity | None = None, size: int | None = None) -> Any:

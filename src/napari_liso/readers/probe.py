@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
-from napari_liso.readers import _hdf5, module_for, read
+from napari_liso.readers import _hdf5, _hdf5_outline, module_for, read
 from napari_liso.readers._files import head
 from napari_liso.readers.peaks import propose_windows
 from napari_liso.units import to_um
@@ -58,7 +58,9 @@ def probe(path: str | PathLike[str]) -> Iterator[str]:
     yield f"format: {'not recognised' if module is None else module.NAME}"
     if module is None and not path.is_dir() and head(path, 8) == _hdf5.SIGNATURE:
         yield "It is an HDF5 file, but of no kind known here."
-    outline = getattr(module, "outline", None)
+        outline = _hdf5_outline.outline
+    else:
+        outline = getattr(module, "outline", None)
     if outline is not None:
         yield from _contents(path, outline)
     if module is None:

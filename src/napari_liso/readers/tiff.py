@@ -23,10 +23,13 @@ from numpy.typing import NDArray
 from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
 from napari_liso.readers import _files
+from napari_liso.readers._lazy import PLAIN_BYTES, LazyCounts
 from napari_liso.readers._peak_names import Sidecar, names_in_file, ome_pixels, read_sidecar
+from napari_liso.readers._tiff_outline import outline
+from napari_liso.readers._tiff_planes import Planes, find_planes, joined_counts, lazy_counts
 from napari_liso.units import from_um
 
-__all__ = ["NAME", "read", "read_several", "recognise"]
+__all__ = ["NAME", "outline", "read", "read_several", "recognise"]
 
 NAME = "TIFF"
 
@@ -57,7 +60,7 @@ def recognise(path: Path) -> bool:
 class _Stack:
     """An image as stored, with the facts that tell what its axes are."""
 
-    data: NDArray[Any]
+    data: NDArray[Any] | Planes
     axes: str
     names: tuple[str, ...]
     names_from: str | None
@@ -82,7 +85,8 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     -------
     Acquisition
         Integer counts; float where the pixels are no whole numbers, and then
-        ``metadata["counts_are"]`` says so.
+        ``metadata["counts_are"]`` says so. Large stacks without compression are
+        read when indexed.
 
     Raises
     ------
@@ -97,11 +101,10 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     metadata = _files.base_metadata(path, NAME)
     sidecar = read_sidecar(path)
     stack = _load(path, sidecar)
-    counts, counts_are = _as_counts(path, stack.data)
     channels, names, names_from = _name_channels(path, stack, sidecar)
     frames = [axis for axis in range(len(stack.axes) - 2) if axis != channels]
-    order = [*([] if channels is None else [channels]), *frames, *range(counts.ndim)[-2:]]
-    counts = counts.transpose(order).reshape(len(names), -1, *counts.shape[-2:])
+    order = [*([] if channels is None else [channels]), *frames]
+    counts, counts_are = _arranged(path, stack.data, order, len(names))
     warnings = [*sidecar.warnings, *stack.warnings]
     if names_from is None:
         warnings.append("Nothing names the peaks in this file; they are called by their number.")
@@ -117,7 +120,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     }
     known = sidecar.masses or (None,) * len(names)
     return Acquisition(
-        counts=np.ascontiguousarray(counts),
+        counts=counts,
         channels=names,
         masses=np.array([np.nan if mass is None else mass for mass in known]),
         pixel_size=stack.pixel_size,
@@ -162,7 +165,7 @@ def read_several(paths: Sequence[Path], windows: _files.Windows | None = None) -
     }
     return replace(
         first,
-        counts=np.concatenate([part.counts for part in parts]),
+        counts=joined_counts([part.counts for part in parts]),
         channels=tuple(stem[cut:] for stem in stems),
         masses=np.concatenate([part.masses for part in parts]),
         metadata=metadata,
@@ -203,9 +206,11 @@ def _load(path: Path, sidecar: Sidecar) -> _Stack:
         axes = sidecar.axes or stored_axes
         if len(axes) != len(series.shape) or axes[-2:] != "YX" or len(set(axes)) != len(axes):
             raise FormatError(path, f"its axes {axes} do not end in YX or do not fit its shape")
-        data = series.asarray()
+        data: NDArray[Any] | Planes | None = None
+        if series.nbytes > PLAIN_BYTES:
+            data = find_planes(path, file, series)
         return _Stack(
-            data=data,
+            data=series.asarray() if data is None else data,
             axes=axes,
             names=named[1] if named else (),
             names_from=named[0] if named else None,
@@ -257,6 +262,19 @@ def _check_size(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSe
             np.prod(page.shape, dtype=object) * series.dtype.itemsize
         ):
             raise FormatError(path, "is truncated: a plane holds fewer bytes than its pixels need")
+
+
+def _arranged(
+    path: Path, data: NDArray[Any] | Planes, order: list[int], channels: int
+) -> tuple[NDArray[Any] | LazyCounts, str]:
+    """Return (counts (channel, frame, y, x), what they are)."""
+    if isinstance(data, Planes):
+        values = data.values()
+        return lazy_counts(data, order, channels, values), values.counts_are(data.dtype)
+    counts, counts_are = _as_counts(path, data)
+    counts = counts.transpose([*order, *range(counts.ndim)[-2:]])
+    counts = counts.reshape(channels, -1, *counts.shape[-2:])
+    return np.ascontiguousarray(counts), counts_are
 
 
 def _as_counts(path: Path, data: NDArray[Any]) -> tuple[NDArray[Any], str]:

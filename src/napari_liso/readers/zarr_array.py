@@ -100,7 +100,8 @@ def why_not(path: Path) -> str | None:
     names = ", ".join(f"/{node.path} {node.shape}" for node in found if node.shape is not None)
     return (
         "is a zarr store without an image of counts. If one of its arrays is one "
-        f"({names[:200]}), name its axes in an attribute, such as axes = 'cfyx' (channel, frame, y, x)"
+        f"({names[:200]}), name its axes in an attribute, such as axes = 'cfyx' "
+        "(channel, frame, y, x)"
     )
 
 
