@@ -20,7 +20,7 @@ from imzml_writer import (
 )
 
 import napari_liso as liso
-from napari_liso.readers import _imzml_binary, _imzml_tally, imzml, recognise
+from napari_liso.readers import _imzml_binary, _imzml_ibd, _imzml_tally, imzml, recognise
 from napari_liso.readers._imzml_tally import MassHistogram
 
 LITHIUM = {"6Li": (5.9, 6.1), "7Li": (6.9, 7.1)}
@@ -510,6 +510,16 @@ def test_a_changed_ibd_is_refused_by_its_check_sum(tmp_path: Path, spectra: dict
     path.with_suffix(".ibd").write_bytes(content)
     with pytest.raises(liso.FormatError, match="changed or damaged"):
         liso.read(path)
+
+
+def test_check_sums_of_large_files_are_not_compared_and_that_is_told(
+    tmp_path: Path, spectra: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_imzml(tmp_path / "a.imzML", spectra)
+    monkeypatch.setattr(_imzml_ibd, "DIGEST_BYTES", 100)
+    facts = liso.read(path).metadata
+    assert facts["ibd_checksum"].startswith("not compared")
+    assert "ibd_sha256" not in facts
 
 
 def test_no_identifier_is_told(tmp_path: Path, spectra: dict) -> None:

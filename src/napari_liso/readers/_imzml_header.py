@@ -171,6 +171,8 @@ class _Parser:
         header = self.header
         # Elements inside a group of settings or software leave its context.
         self._context = name
+        if attributes.get("accession") and name != "mzML":
+            self._fail(f"has an element {name[:40]!r} where a cvParam belongs: it is damaged")
         if name == "referenceableParamGroup":
             identity = attributes.get("id", "")
             if identity in self._groups or len(self._groups) >= MAX_ENTRIES:
@@ -187,7 +189,9 @@ class _Parser:
             header.acquired = attributes.get("startTimeStamp")
 
     def _header_term(self, attributes: dict[str, str]) -> None:
-        accession = attributes.get("accession", "")
+        accession = attributes.get("accession")
+        if accession is None:
+            self._fail("has a cvParam without an accession: it is damaged")
         term = Term(attributes.get("value", ""), attributes.get("unitAccession"))
         if self._context == "processingMethod" and len(self.header.processing) < 20:
             self.header.processing.append(attributes.get("name", accession)[:100])

@@ -19,7 +19,7 @@ UUID_BYTES = 16
 #: A digest of up to so many bytes takes less than a second or two.
 DIGEST_BYTES = 2**28
 #: Values that one spectrum may have.
-MAX_VALUES = 2**23
+MAX_VALUES = 2**22
 #: What all arrays may come to, so that none keeps a computer busy for long: bytes
 #: where they are compressed, or so many times the file; and values where each
 #: spectrum has m/z values of its own, which compress badly.

@@ -209,7 +209,9 @@ def start_handler(
         if tag != "cvParam":
             tag = names[tag]
         if tag == "cvParam":
-            accession = attributes.get("accession", "")
+            accession = attributes.get("accession")
+            if accession is None:
+                table.fail("has a cvParam without an accession: the file is damaged")
             if accession in KNOWN:
                 value = attributes.get("value", "")
                 if open_terms.setdefault(accession, value) != value:
@@ -233,6 +235,8 @@ def start_handler(
         elif tag == "chromatogram":
             finish()
             open_terms, open_refs, arrays = {}, [], []
+        elif "accession" in attributes:
+            table.fail(f"has an element {tag[:40]!r} where a cvParam belongs: the file is damaged")
 
     return start, finish
 
@@ -241,7 +245,7 @@ def whole(text: str | None) -> int | None:
     """Return a whole number of at most 63 bits, or None where the text is none."""
     if text is None:
         return None
-    if text.isdigit() and len(text) < 19:
+    if text.isdecimal() and len(text) < 19:
         return int(text)
     if len(text) > 40 or "_" in text:
         return None
