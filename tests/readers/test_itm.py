@@ -9,7 +9,7 @@ from typing import Any
 import iontof_tree_writer as w
 import numpy as np
 import pytest
-from hostile import assert_cut_is_noticed, bounded, damage, fuzz, outcome
+from hostile import EXAMPLES, assert_cut_is_noticed, bounded, damage, fuzz, outcome
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -258,16 +258,13 @@ def test_a_missing_scan_is_told(path: Path) -> None:
 
 
 def test_every_cut_is_noticed(path: Path) -> None:
-    offsets = w.itm(path, measurement()[0], HEIGHT, WIDTH, leaf=60)
+    offsets = w.itm(path, measurement()[0], HEIGHT, WIDTH, leaf=120)
     whole = iontof_tree.read(path)
     content = path.read_bytes()
     rng = np.random.default_rng(7)
-    read_in_part = 0
-    for cut in [*offsets[1:], *rng.integers(0, len(content), 60)]:
+    for cut in [*offsets[1:], *rng.integers(0, len(content), 30)]:
         path.write_bytes(content[:cut])
         assert_cut_is_noticed(iontof_tree.read, path, whole, int(cut))
-        read_in_part += not isinstance(outcome(iontof_tree.read, path), FormatError)
-    assert read_in_part > 10, "whole scans are not lost with the end of the file"
 
 
 def test_a_cut_leaves_whole_scans_alone(path: Path) -> None:
@@ -395,14 +392,14 @@ def test_fuzz(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> 
     outcome(lambda file: iontof_tree.read(file, WINDOWS), path)
 
 
-def test_flips_never_change_counts_in_silence(path: Path) -> None:
+def test_fuzz_flips_never_change_counts_in_silence(path: Path) -> None:
     """The streams carry check sums; what is not in them is the size, the scans and the scale."""
     w.itm(path, w.random_scans(1, 2, 3, 4, TIMES)[0], 3, 4)
     whole = path.read_bytes()
     expected = iontof_tree.read(path).counts
     rng = np.random.default_rng(9)
     changed = 0
-    for place in rng.integers(8, len(whole), 400):
+    for place in rng.integers(8, len(whole), 2 * EXAMPLES):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
@@ -413,4 +410,4 @@ def test_flips_never_change_counts_in_silence(path: Path) -> None:
             continue
         same = found.counts.shape == expected.shape and np.array_equal(found.counts, expected)
         changed += not same
-    assert changed <= 2, "a damaged size of the image or name of a block at most"
+    assert changed <= EXAMPLES // 60, "a damaged size of the image or name of a block at most"
