@@ -519,16 +519,15 @@ def test_outline_of_a_damaged_file_goes_as_far_as_it_can(tmp_path: Path) -> None
     path = writer.write(
         tmp_path / "a.raw", writer.header(), writer.events(FRAMES[0]), writer.block(999)
     )
-    lines = []
+    lines: list[str] = []
+
+    def follow() -> None:
+        for line in phi_raw.outline(path):
+            lines.append(line)
+
     with pytest.raises(liso.FormatError, match="kind 999"):
-        lines.extend(iter_into(lines, path))
+        follow()
     assert any("blocks of kind 1 (events): 12" in line for line in lines)
-
-
-def iter_into(lines: list[str], path: Path) -> list[str]:
-    for line in phi_raw.outline(path):
-        lines.append(line)
-    return []
 
 
 CONTENT = b"".join(

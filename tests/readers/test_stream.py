@@ -78,7 +78,7 @@ def test_everything() -> None:
 def test_times_of_any_size(top: int, waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_stream, "_WAITING", waiting)
     monkeypatch.setattr(_stream, "_DENSE_TICKS", 2**24)
-    monkeypatch.setattr(_stream, "_SLAB", 1000)
+    monkeypatch.setattr(_stream, "_PAGE", 2**19)
     histogram = TickHistogram()
     times = RNG.integers(0, top, 6000)
     times[:2000] = times[2000:4000]

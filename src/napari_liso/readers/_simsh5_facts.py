@@ -77,16 +77,20 @@ class Geometry:
         bottom of the image.
         """
         height, width = self.tile
-        block, y, x = np.unravel_index(
-            pixel.astype(np.int64), (self.row_count // (height * width), height, width)
-        )
-        frame = block
-        if self.tile_xy is not None:
-            tile, frame = np.divmod(block, self.row_shape[1])
-            x = x + self.tile_xy[tile, 0] * width
-            y = y + self.tile_xy[tile, 1] * height
+        pixel = pixel.astype(np.int64)
+        row = pixel // width
+        if self.tile_xy is None:
+            # Within its raster, row y goes to height - 1 - y.
+            pixel += (height - 1 - 2 * (row % height)) * width
+            return pixel
+        x = pixel - row * width
+        block, y = np.divmod(row, height)
+        tile, frame = np.divmod(block, self.row_shape[1])
+        x += self.tile_xy[tile, 0] * width
+        y += self.tile_xy[tile, 1] * height
         _, full_height, full_width = self.shape
-        return (frame * full_height + (full_height - 1 - y)) * full_width + x
+        place: NDArray[np.int64] = (frame * full_height + (full_height - 1 - y)) * full_width + x
+        return place
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,11 +25,11 @@ __all__ = ["BATCH", "EventSource", "Images", "TickHistogram", "collect"]
 
 #: Events handled at a time, by convention of the sources.
 BATCH = 2**20
-#: Flight times up to here are counted in an array of all times, in 4 bytes each.
+#: Flight times up to here are counted in pages of all times, in 4 bytes each.
 _DENSE_TICKS = 2**27
+_PAGE = 2**22
 #: Entries that wait in sorted lists before they are put together.
 _WAITING = 2**23
-_SLAB = 2**22
 
 Integers = NDArray[np.integer[Any]]
 Range = tuple[int, int]
@@ -162,7 +162,8 @@ class TickHistogram:
     """Counts by flight time, in memory that is bounded by the events or the times."""
 
     def __init__(self) -> None:
-        self._dense = np.zeros(2**16, np.uint32)
+        #: Counts of `_PAGE` times each, where there are any, by number of the page.
+        self._pages: dict[int, NDArray[np.uint32]] = {}
         #: Times and counts in each, sorted lists that wait to be put together.
         self._waiting: list[tuple[Integers, Integers]] = []
         self._waiting_size = 0
@@ -172,49 +173,59 @@ class TickHistogram:
         if len(ticks) == 0:
             return
         top = int(ticks.max())
-        if top < 4 * len(ticks) and top < _DENSE_TICKS:
-            self._grow(top)
-            self._dense[: top + 1] += np.bincount(ticks).astype(np.uint32)
+        if top < 4 * len(ticks) and top < _PAGE:
+            self._page(0)[: top + 1] += np.bincount(ticks).astype(np.uint32)
             return
         self._waiting.append(_runs(np.sort(ticks)))
         self._waiting_size += len(self._waiting[-1][0])
         if self._waiting_size > _WAITING:
             self._settle()
 
-    def _settle(self) -> None:
-        """Put what waits into the array of all times, or together where times are too long."""
-        if max(int(place[-1]) for place, _ in self._waiting) < _DENSE_TICKS:
-            for place, count in self._waiting:
-                self._grow(int(place[-1]))
-                self._dense[place] += count.astype(np.uint32)
-            self._waiting, self._waiting_size = [], 0
-            return
-        self._waiting = [_merged(self._waiting)]
-        # Only what comes on top is to be merged again.
-        self._waiting_size = 0
+    def _page(self, number: int) -> NDArray[np.uint32]:
+        if number not in self._pages:
+            self._pages[number] = np.zeros(_PAGE, np.uint32)
+        return self._pages[number]
 
-    def _grow(self, top: int) -> None:
-        if top >= len(self._dense):
-            grown = np.zeros(min(_DENSE_TICKS, 2 ** top.bit_length()), np.uint32)
-            grown[: len(self._dense)] = self._dense
-            self._dense = grown
+    def _settle(self) -> None:
+        """Put what waits into pages, or together where times are too long for them."""
+        if max(int(place[-1]) for place, _ in self._waiting) >= _DENSE_TICKS:
+            self._waiting = [_merged(self._waiting)]
+            # Only what comes on top is to be merged again.
+            self._waiting_size = 0
+            return
+        for place, count in self._waiting:
+            numbers = range(int(place[0]) // _PAGE, int(place[-1]) // _PAGE + 1)
+            cuts = np.searchsorted(place, np.array(numbers[1:]) * _PAGE)
+            for number, low, high in zip(numbers, [0, *cuts], [*cuts, len(place)], strict=True):
+                if high > low:
+                    self._page(number)[place[low:high] - number * _PAGE] += count[low:high].astype(
+                        np.uint32
+                    )
+        self._waiting, self._waiting_size = [], 0
 
     def result(self) -> tuple[Integers, Integers]:
         """Return (occupied flight times, ascending, and the counts in each).
 
         Both are signed and no wider than needed: a long measurement occupies tens
-        of millions of steps.
+        of millions of steps. The histogram is empty afterwards.
         """
-        parts = []
-        for start in range(0, len(self._dense), _SLAB):
-            slab = self._dense[start : start + _SLAB]
-            occupied = np.flatnonzero(slab)
-            if len(occupied):
-                parts.append((_narrow(occupied + start), _narrow(slab[occupied])))
-        if self._waiting:
-            dense = [_joined(parts)] if parts else []
-            return _merged([*self._waiting, *dense])
-        return _joined(parts)
+        size = sum(int(np.count_nonzero(page)) for page in self._pages.values())
+        times: Integers = np.empty(size, np.int32)
+        counts: Integers = np.empty(size, np.int32)
+        end = 0
+        for number in sorted(self._pages):
+            page = self._pages.pop(number)
+            occupied = np.flatnonzero(page)
+            start, end = end, end + len(occupied)
+            times[start:end] = occupied + number * _PAGE
+            found = page[occupied]
+            if len(found) and found.max() >= 2**31:
+                counts = counts.astype(np.int64)
+            counts[start:end] = found
+        if not self._waiting:
+            return times, counts
+        waiting, self._waiting = self._waiting, []
+        return _merged([(times, counts), *waiting])
 
 
 def _joined(parts: list[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
