@@ -56,3 +56,27 @@ def test_what_is_no_spectrum() -> None:
         observed_window([1.0, 2.0], [1], near=1.0)
     with pytest.raises(ValueError, match="fractions"):
         observed_window([1.0], [1], near=1.0, level=2.0)
+
+
+@pytest.mark.parametrize("phase", np.linspace(0, 1, 7).tolist())
+@pytest.mark.parametrize("width", [0.01, 0.03, 0.06])
+def test_bins_as_wide_as_the_peaks(phase: float, width: float) -> None:
+    """Wherever the bins of an export begin, both windows hold all of their peaks."""
+    edges = np.arange(5.5, 7.6, width) + phase * width
+    counts = np.zeros(len(edges) - 1)
+    for mass, number in ((6.0146, 1740), (7.0155, 20_000)):
+        counts += np.histogram(RNG.normal(mass, 0.004, number), edges)[0]
+    middle = (edges[1:] + edges[:-1]) / 2
+    windows = observed_windows(middle, counts, {"6Li": 6.0146, "7Li": 7.0155}, search=3e-3)
+    found = [counts[(middle >= low) & (middle < high)].sum() for low, high in windows.values()]
+    assert found[0] / 1740 == pytest.approx(1, abs=0.03)
+    assert found[1] / 20_000 == pytest.approx(1, abs=0.03)
+    assert found[0] / 1740 == pytest.approx(found[1] / 20_000, abs=0.02)
+
+
+def test_gaps_of_a_list_of_occupied_bins_are_no_wide_bins() -> None:
+    """All ions of a peak in one bin, and others far from it: the window stays narrow."""
+    mass = np.array([6.8, 7.0155, 7.12])
+    low, high = observed_window(mass, [40, 5000, 30], near=7.0155)
+    assert low < 7.0155 < high
+    assert high - low < 0.004
