@@ -151,16 +151,16 @@ def test_one_layer_cannot_be_both_isotopes(dock: AllSteps, viewer: ViewerModel) 
 def test_a_missing_pixel_size_is_asked_for(dock: AllSteps, viewer: ViewerModel, qtbot) -> None:
     add_map(viewer, pixel_size=None)
     grains = viewer.add_labels(np.repeat([[1, 2]], 24, axis=0).repeat(15, axis=1), name="Grains")
-    assert not dock.data.unknown.isHidden()
+    assert not dock.data.size.unknown.isHidden()
     assert dock.data.status == "pixel size?"
     before = snapshot(viewer)
     dock.boundaries.find_boundaries()
     assert "type it in um" in dock.boundaries.message.text()
     assert snapshot(viewer) == before
-    dock.data.size_box.setValue(0.25)
-    dock.data.set_button.click()
-    assert dock.data.unknown.isHidden()
-    assert "0.25 × 0.25 µm" in dock.data.pixel.text()
+    dock.data.size.size_box.setValue(0.25)
+    dock.data.size.set_button.click()
+    assert dock.data.size.unknown.isHidden()
+    assert "0.25 × 0.25 µm" in dock.data.size.known.text()
     for layer in (*dock.context.counts, grains):
         assert ly.pixel_size_from_layer(layer) == pytest.approx((2.5e-7, 2.5e-7))
     dock.boundaries.find_boundaries()
@@ -200,7 +200,9 @@ def test_windows_are_proposed_on_the_observed_peaks(
     for data in read_layers(archive):
         ly.show(viewer, data)
     panel = dock.windows
-    assert panel.windows() == {}  # no lithium in this sample: nothing is proposed unasked
+    proposed = set(panel.windows())  # next to no lithium in this sample: the matrix it is
+    assert {"63Cu", "65Cu"} < proposed
+    assert "6Li" not in proposed
     assert panel.message.text() == ""
     panel.names.setText("63Cu, 65Cu")
     panel.propose_button.click()
@@ -228,9 +230,12 @@ def test_unknown_peaks_and_empty_windows_are_told(
     dock.windows.names.setText("quartz")
     dock.windows.propose_button.click()
     assert "mass of 'quartz' is not known" in dock.windows.message.text()
+    before = dock.windows.windows()
     dock.windows.names.setText("6Li, 7Li")
     dock.windows.propose_button.click()
     assert "too few" in dock.windows.message.text()
+    assert dock.windows.windows() == before
+    dock.windows.table.fill({})
     assert not dock.windows.make_button.isEnabled()
 
 
@@ -242,6 +247,7 @@ def test_windows_can_be_typed(archive: str, viewer: ViewerModel, qtbot) -> None:
     for data in read_layers(archive):
         ly.show(viewer, data)
     table = dock.windows.table
+    table.fill({})
     for column, text in enumerate(("Cs", "132.5", "133.5")):
         table.item(0, column).setText(text)
     assert dock.windows.windows() == {"Cs": (132.5, 133.5)}

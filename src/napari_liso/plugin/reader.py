@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from os import PathLike, fspath
 from pathlib import Path as FilePath
@@ -9,10 +10,19 @@ from typing import Any
 
 from napari_liso.isotopes import isotope_of
 
-__all__ = ["get_reader"]
+__all__ = ["get_reader", "read_layers"]
 
 Path = str | PathLike[str]
-LayerData = tuple[Any, dict[str, Any], str]
+LayerData = tuple[Any, ...]
+
+#: What napari takes as: it was opened, and there is no layer for you to add.
+NOTHING_TO_ADD: list[LayerData] = [(None,)]
+#: Files of anything, not of ions alone, by the names of their readers.
+_ANYTHING = ("TIFF", "ZARR")
+#: Two files of one measurement opened within this time were dropped together, s.
+_TOGETHER = 5.0
+
+_last_opened: dict[FilePath, tuple[FilePath, float]] = {}
 
 
 def get_reader(path: Path | Sequence[Path]) -> Callable[[Any], list[LayerData]] | None:
@@ -28,28 +38,43 @@ def get_reader(path: Path | Sequence[Path]) -> Callable[[Any], list[LayerData]] 
     """
     from napari_liso.readers import recognise
 
-    paths = _as_list(path)
-    if not paths:
+    try:
+        paths = _as_list(path)
+        if not paths:
+            return None
+        found = recognise(paths if len(paths) > 1 else paths[0])
+        if found is None:
+            return None
+        anything = any(word in found.upper() for word in _ANYTHING)
+        return read_layers if not anything or _has_peaks(paths) else None
+    except Exception:  # noqa: BLE001 - a hook must not raise, and damaged files raise anything
         return None
-    found = recognise(paths if len(paths) > 1 else paths[0])
-    if found is None or ("TIFF" in found.upper() and not _has_peaks(paths)):
-        return None
-    return read_layers
 
 
 def read_layers(path: Path | Sequence[Path]) -> list[LayerData]:
     """Read `path` into layers, one a channel.
+
+    In a window, what follows the layers is done once they are there, and large
+    files are read in the background (`opening`).
 
     Raises
     ------
     FormatError
         If the file cannot be read truthfully.
     """
+    from napari_liso.plugin import opening
     from napari_liso.plugin.layers import acquisition_layers
     from napari_liso.readers import read
 
     paths = _as_list(path)
-    return acquisition_layers(read(paths if len(paths) > 1 else paths[0]))
+    if len(paths) == 1 and _came_with_another(FilePath(paths[0])):
+        return NOTHING_TO_ADD
+    wanted = paths if len(paths) > 1 else paths[0]
+    if opening.read_in_background(wanted, paths):
+        return NOTHING_TO_ADD
+    acquisition = read(wanted)
+    opening.follow_up(acquisition)
+    return list(acquisition_layers(acquisition))
 
 
 def _as_list(path: Path | Sequence[Path]) -> list[str]:
@@ -59,8 +84,28 @@ def _as_list(path: Path | Sequence[Path]) -> list[str]:
         return []
 
 
+def _came_with_another(path: FilePath) -> bool:
+    """Tell whether a file's companion, such as the ``.ibd`` of an ``.imzML``, was just opened.
+
+    napari opens files that are dropped together one by one; each of the two
+    stands for the whole measurement.
+    """
+    from napari_liso.readers import module_for
+
+    module = module_for(path)
+    if module is None or not hasattr(module, "companions"):
+        return False
+    own, now = path.resolve(), time.monotonic()
+    for other in {one.resolve() for one in module.companions(path)} - {own}:
+        by, when = _last_opened.get(own, (own, -_TOGETHER))
+        if by == other and now - when < _TOGETHER:
+            return True
+        _last_opened[other] = (own, now)
+    return False
+
+
 def _has_peaks(paths: list[str]) -> bool:
-    """Tell whether TIFF files say that they are isotope maps; any doubt means no."""
+    """Tell whether files of anything say that they are isotope maps; any doubt means no."""
     import tifffile
 
     from napari_liso.readers._peak_names import names_in_file, read_sidecar
@@ -68,15 +113,14 @@ def _has_peaks(paths: list[str]) -> bool:
     if len(paths) > 1:
         return all(_names_isotope(FilePath(path)) for path in paths)
     path = FilePath(paths[0])
-    try:
-        if read_sidecar(path).names:
-            return True
-        with tifffile.TiffFile(path) as file:
-            found = names_in_file(file)
-    except Exception:  # noqa: BLE001 - a hook must not raise, and tifffile raises anything
+    if read_sidecar(path).names or _names_isotope(path):
+        return True
+    if path.is_dir():
         return False
+    with tifffile.TiffFile(path) as file:
+        found = names_in_file(file)
     names = found[1] if found else ()
-    return _names_isotope(path) or sum(isotope_of(n) is not None for n in names) >= 2
+    return sum(isotope_of(n) is not None for n in names) >= 2
 
 
 def _names_isotope(path: FilePath) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_liso.isotopes import ion_mass
+from napari_liso.isotopes import ion_mass, isotope_of
 from napari_liso.readers._files import Windows
-from napari_liso.readers.windows import observed_peak, observed_window
+from napari_liso.readers.windows import observed_peak, observed_window, observed_windows
 
 __all__ = ["KNOWN_IONS", "matrix_windows", "name_of_peak", "recalibration_ions"]
 
@@ -30,6 +30,8 @@ _LITHIUM = ("6Li", "7Li")
 _BIN = 5e-4
 #: Peaks this close, relative to the mass, are one.
 _APART = 4e-3
+#: Part of the spectrum that tells what a peak and the grid are like, relative to the mass.
+_AROUND = 0.02
 _MIN_COUNTS = 100
 #: A known ion goes before an unknown peak up to this many times as strong: the
 #: hydrocarbons on every surface are no matrix.
@@ -94,7 +96,7 @@ def matrix_windows(
         if any(abs(near / other - 1) < _APART for other in apart_from):
             continue
         try:
-            first, last = np.searchsorted(mass, [near * (1 - _APART), near * (1 + _APART)])
+            first, last = np.searchsorted(mass, [near * (1 - _AROUND), near * (1 + _AROUND)])
             low, high = observed_window(mass[first:last], counts[first:last], near)
         except ValueError:  # a hump without a top
             continue
@@ -103,7 +105,25 @@ def matrix_windows(
         if name in found:
             name = f"m/z {(low + high) / 2:.2f}"
         found[name] = (float(low), float(high))
-    return found
+    return found | _equal_shares(mass, counts, found)
+
+
+def _equal_shares(mass: Floats, counts: Floats, windows: Windows) -> Windows:
+    """Return windows of isotopes of one element that hold equal shares of their peaks."""
+    groups: dict[str, list[str]] = {}
+    for name in windows:
+        isotope = isotope_of(name)
+        if isotope is not None:
+            groups.setdefault(isotope[0], []).append(name)
+    better: Windows = {}
+    for names in groups.values():
+        if len(names) > 1:
+            peaks = {name: sum(windows[name]) / 2 for name in names}
+            near = np.zeros(len(mass), bool)
+            for middle in peaks.values():
+                near |= np.abs(mass / middle - 1) <= _AROUND
+            better |= observed_windows(mass[near], counts[near], peaks)
+    return better
 
 
 def _peaks(mass: Floats, counts: Floats) -> tuple[Floats, Floats]:
@@ -141,7 +161,7 @@ def recalibration_ions(mass: ArrayLike, counts: ArrayLike) -> tuple[str, ...]:
     seen: list[str] = []
     for name in _SCALE_IONS:
         near = ion_mass(name)
-        first, last = np.searchsorted(mass, [near * 0.98, near * 1.02])
+        first, last = np.searchsorted(mass, [near * (1 - _AROUND), near * (1 + _AROUND)])
         try:
             observed_peak(mass[first:last], counts[first:last], near, 3e-3)
         except ValueError:

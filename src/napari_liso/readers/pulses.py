@@ -7,6 +7,9 @@ from typing import Any
 
 __all__ = ["pulses_from_facts"]
 
+#: Where a header says it, but not without doubt.
+_STATED = ("pulses_per_pixel_and_frame", "shots_per_pixel_and_scan", "shots_per_pixel")
+
 
 def pulses_from_facts(facts: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[int, str] | None:
     """Work out the pulses per pixel and frame, as a proposal to be confirmed.
@@ -24,9 +27,10 @@ def pulses_from_facts(facts: Mapping[str, Any], shape: tuple[int, ...]) -> tuple
         The number and how it comes about in words; None where the file does not
         say enough.
     """
-    shots = _number(facts, "shots_per_pixel")
-    if shots is not None:
-        return _at_least_one(shots), f"the file states {shots:g} shots per pixel"
+    for key in _STATED:
+        shots = _number(facts, key)
+        if shots is not None:
+            return _at_least_one(shots), f"shots a pixel, as the file's header has them: {shots:g}"
     rate, time = _number(facts, "pulse_rate_Hz"), _number(facts, "time_per_frame_s")
     pixels = int(shape[-1]) * int(shape[-2])
     if rate is None or time is None or pixels == 0:

@@ -125,9 +125,10 @@ class Dock(QScrollArea):
         left = event is not None and event.type() == QEvent.Type.ParentChange
         if left and self.parent() is None:
             for step in self.steps:
-                task = getattr(step.panel, "task", None)
-                if task is not None:
-                    task.cancel()
+                for name in ("task", "spectrum_task"):
+                    task = getattr(step.panel, name, None)
+                    if task is not None:
+                        task.cancel()
         return bool(super().event(event))
 
     def _refresh_steps(self) -> None:
@@ -194,10 +195,14 @@ class BoundaryDock(Dock):
 
 
 class MassWindowDock(Dock):
-    """Mass windows on their own."""
+    """Mass windows on their own; opens by itself with a file that needs them."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
-        self.windows = MassWindowsPanel(self.context)
+        self.windows = MassWindowsPanel(self.context, remarks=True)
+        self.data = DataPanel(self.context, remarks=False)
         self.add_step("Mass windows", self.windows)
+        self.add_step("Data", self.data, folded=True)
+        self.windows.available.connect(self._refresh_steps)
+        self.windows.made.connect(self._refresh_steps)
         self.follow()

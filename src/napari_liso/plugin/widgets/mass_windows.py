@@ -1,142 +1,148 @@
-"""Choose mass windows in the spectrum of an event file, and make an image of each."""
+"""Choose mass windows in the spectrum of a file, and make an image of each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QHBoxLayout,
-    QHeaderView,
-    QLabel,
-    QLineEdit,
-    QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
-    QWidget,
-)
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QApplication
 
 from napari_liso.isotopes import ion_mass
-from napari_liso.plugin import layers as ly
+from napari_liso.plugin.acquisitions import file_name, paths_of, with_facts_of
 from napari_liso.plugin.context import Context
+from napari_liso.plugin.mass_scale import MassScale
+from napari_liso.plugin.open_spectrum import OpenSpectrum
+from napari_liso.plugin.readings import read_windows, show_reading
 from napari_liso.plugin.tasks import Task
-from napari_liso.plugin.widgets.canvas import ThemedCanvas
+from napari_liso.plugin.widgets.mass_windows_parts import Parts
 from napari_liso.plugin.widgets.parts import Panel, enable
-from napari_liso.plugin.widgets.profile_plot import ORANGE
+from napari_liso.plugin.window_text import fraction_lines, isotope_pairs, python_call
+from napari_liso.plugin.windows_proposed import MATRIX, proposed_windows, window_at
 
 if TYPE_CHECKING:
     from napari_liso.acquisition import Acquisition
+    from napari_liso.readers.peaks import Recalibration
 
 __all__ = ["MassWindowsPanel"]
 
-_NAME_TIP = "Isotopes or masses in u, separated by commas: 6Li, 7Li or 22.99"
-_HEADERS = ("name", "from (u)", "to (u)", "counts")
+Windows = dict[str, tuple[float, float]]
+
+#: Pause after the last change before the windows are examined, ms.
+_PAUSE = 150
 
 
 class MassWindowsPanel(Panel):
-    """Spectrum with the windows shaded, their table, and a button that makes the images."""
+    """Spectrum with windows to drag, their table, and a button that makes the images."""
 
     available = Signal(bool)  # whether there is a spectrum
     made = Signal()  # images were added
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, remarks: bool = False) -> None:
         super().__init__(context)
-        self.hint = QLabel()
-        self.hint.setWordWrap(True)
-        self.names = QLineEdit("6Li, 7Li")
-        self.names.setToolTip(_NAME_TIP)
-        self.names.returnPressed.connect(self.propose)
-        self.propose_button = QPushButton("Propose")
-        self.propose_button.clicked.connect(self.propose)
-        self.plot = ThemedCanvas(context.viewer, 190)
-        self.table = QTableWidget(0, len(_HEADERS))
-        self.make_button = QPushButton("Make images")
-        self.make_button.clicked.connect(self.make_images)
-        self._arrange()
+        self._with_remarks = remarks
+        self.parts = parts = Parts(context.viewer)
+        self.hint, self.names, self.table, self.view = (
+            parts.hint,
+            parts.names,
+            parts.table,
+            parts.view,
+        )
+        self.propose_button, self.make_button = parts.propose_button, parts.make_button
+        self.fraction, self.doubts = parts.fraction, parts.doubts
+        parts.arrange(self.column, self.message)
         self.task = Task(self)
+        self.open = OpenSpectrum(context, self)
+        self.spectrum_task = self.open.task
+        self._made = False
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE)
+        self.table.counter = self._count_text
+        self._connect()
+        self._on_taken()
+        self.open.refresh()
+
+    def _connect(self) -> None:
+        parts = self.parts
+        self.open.taken.connect(self._on_taken)
+        self.open.told.connect(self._show_facts)
+        self.open.ready.connect(self._on_spectrum)
+        self.open.failed.connect(self.fail)
+        parts.files.activated.connect(self.open.choose)
+        parts.names.returnPressed.connect(self.propose)
+        parts.propose_button.clicked.connect(self.propose)
+        parts.make_button.clicked.connect(self.make_images)
+        parts.cancel_button.clicked.connect(self.task.cancel)
+        parts.copy_button.clicked.connect(self.copy_script)
+        parts.remove_button.clicked.connect(self.table.remove_selected)
+        parts.log.toggled.connect(self.view.set_log)
+        parts.jumps.jumped.connect(self._jump)
+        parts.recalibration.applied.connect(self._recalibrate)
+        parts.recalibration.undone.connect(self._undo)
+        self.view.edge_dragged.connect(self.table.set_edges)
+        self.view.picked.connect(self.table.select)
+        self.view.wanted.connect(self.add_window)
+        self.view.removed.connect(self.table.remove_selected)
+        self.table.edited.connect(self._on_windows)
+        self.table.chosen.connect(self._on_chosen)
+        self._pause.timeout.connect(self._examine)
         self.task.succeeded.connect(self._on_images)
         self.task.failed.connect(self.fail)
+        self.task.cancelled.connect(self._on_cancelled)
+        self.task.progressed.connect(self._on_progress)
         self.task.running_changed.connect(self._refresh_buttons)
-        self._acquisition: Acquisition | None = None
-        self._spectrum: tuple[NDArray[Any], NDArray[Any]] | None = None
-        self._filling = False
-        self._made = False
-        self.table.itemChanged.connect(self._on_edited)
-        self.table.itemSelectionChanged.connect(self._draw)
-        context.layers_changed.connect(self.refresh)
-        self.refresh()
 
-    def _arrange(self) -> None:
-        self.table.setHorizontalHeaderLabels(_HEADERS)
-        self.table.setToolTip(
-            "Edges of each mass window in u; edit them by double-clicking. The low edge is "
-            "included, the high edge is not."
-        )
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        self.table.verticalHeader().hide()
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setFixedHeight(5 * (self.fontMetrics().height() + 12))
-        self.peaks = QWidget()
-        row = QHBoxLayout(self.peaks)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("Peaks"))
-        row.addWidget(self.names, 1)
-        row.addWidget(self.propose_button)
-        self.column.addWidget(self.hint)
-        for widget in (self.peaks, self.plot, self.table, self.make_button, self.message):
-            self.column.addWidget(widget)
-
-    # --- the acquisition ----------------------------------------------------------------------
+    # --- the file -----------------------------------------------------------------------------
 
     @property
     def status(self) -> str:
         """What is missing, or ``""``."""
-        if self._acquisition is None:
+        if self.open.current is None:
             return "no spectrum"
-        return "" if self._made else "choose the peaks"
+        return "" if self._made or not self.open.has_image else "choose the peaks"
 
     @property
     def has_spectrum(self) -> bool:
-        """Whether an open file holds a spectrum."""
-        return self._acquisition is not None
+        """Whether an open file holds a spectrum, or a depth profile."""
+        return self.open.current is not None
 
-    def refresh(self) -> None:
-        """Take the spectrum of the acquisition opened last that has one."""
-        found = None
-        for layer in self.context.viewer.layers:
-            acquisition = ly.acquisition_from_layer(layer)
-            if acquisition is not None and acquisition.spectrum_source is not None:
-                found = acquisition
-        if found is not None and self._acquisition is not None and _same(found, self._acquisition):
-            return
-        self._acquisition, self._spectrum = found, None
-        there = found is not None
-        for part in (self.plot, self.table, self.make_button):
-            part.setVisible(there)
-        self.peaks.setVisible(there)
-        self.hint.setText(
-            "The file holds whole spectra: choose the peaks to make images of."
-            if there
-            else "No open file holds a spectrum. Open one of an event format, such as SIMS-H5."
-        )
-        self.available.emit(there)
-        if found is not None:
-            self._read_spectrum(found)
-        self._refresh_buttons()
+    @property
+    def scale(self) -> MassScale | None:
+        """The spectrum and its mass scale, once it was read."""
+        return self.open.scale
 
-    def _read_spectrum(self, acquisition: Acquisition) -> None:
-        try:
-            mass, counts = acquisition.spectrum()
-        except (ValueError, OSError) as error:
-            self.fail(error)
+    def _on_taken(self) -> None:
+        """Show another file, or none."""
+        acquisition = self.open.current
+        self._made = acquisition is not None and "windows" in acquisition.metadata
+        for line in (self.message, self.fraction, self.doubts):
+            line.say("")
+        self.parts.show_for(acquisition is not None, self.open.has_spectrum, self.open.has_image)
+        self._show_facts()
+        self.table.fill({})
+        if self.open.has_spectrum:
+            self.message.say("Reading the spectrum …")
+        self.available.emit(acquisition is not None)
+
+    def _show_facts(self) -> None:
+        acquisition = self.open.current
+        self.parts.show_files([file_name(a) for a in self.open.files], self.open.index)
+        self.parts.profile.show_acquisition(acquisition)
+        if self._with_remarks:
+            self.parts.remarks.show_acquisition(acquisition)
+
+    def _on_spectrum(self) -> None:
+        if self.scale is None or self.open.current is None:
             return
-        self._spectrum = (np.asarray(mass), np.asarray(counts))
-        self.propose(quiet=True)
-        self._draw()
+        self.message.say("")
+        self.parts.recalibration.follow(self.scale)
+        self.view.show_curve(self.scale.curve)
+        kept = self.open.current.metadata.get("windows")
+        if kept:
+            self.table.fill({name: (low, high) for name, (low, high) in kept.items()})
+        else:
+            self.propose(quiet=True)
+        self._look()
 
     def _refresh_buttons(self) -> None:
         missing = ""
@@ -147,180 +153,171 @@ class MassWindowsPanel(Panel):
         enable(
             self.make_button, missing, "Read the counts inside each window and add a layer of each"
         )
-        spectrum = "" if self._spectrum is not None else "there is no spectrum"
+        enable(
+            self.parts.copy_button,
+            "" if self.windows() else "there are no windows",
+            "Copy the lines of a script that read the file with these windows",
+        )
         enable(
             self.propose_button,
-            spectrum,
+            "" if self.scale is not None else "there is no spectrum",
             "Find the peaks nearest to these masses and put windows around what is there",
         )
+        self.parts.show_running(self.task.running)
 
     # --- the windows --------------------------------------------------------------------------
 
+    def windows(self) -> Windows:
+        """Return the windows: name and (low, high) in u."""
+        return self.table.windows()
+
     def propose(self, quiet: bool = False) -> None:
-        """Put windows around the observed peaks nearest to the typed isotopes.
+        """Put windows around the observed peaks of the typed ions, and of the matrix.
 
         Parameters
         ----------
         quiet
-            Say nothing if there is no such peak: the user has not asked yet.
+            Propose what is there and say nothing of the rest: the user has not asked yet.
         """
-        from napari_liso.readers.windows import observed_windows
-
-        if self._spectrum is None:
+        if self.scale is None:
             return
         self.message.say("")
         names = [name.strip() for name in self.names.text().split(",") if name.strip()]
         try:
-            peaks = {name: ion_mass(name) for name in names}
-            windows = observed_windows(*self._spectrum, peaks)
+            for name in names:
+                if name != MATRIX:
+                    ion_mass(name)
+            windows = proposed_windows(self.scale.curve, names, partly=quiet is True)
         except ValueError as error:
-            if quiet is True:
-                self._fill({})
-            else:
-                self.fail(error)
+            self.fail(error)
             return
-        self._fill(windows)
+        self.table.fill(windows)
+        if quiet is not True:
+            self._look()
 
-    def _fill(self, windows: dict[str, tuple[float, float]]) -> None:
-        self._filling = True
-        self.table.setRowCount(0)
-        for name, (low, high) in windows.items():
-            self._add_row(name, f"{low:.4f}", f"{high:.4f}")
-        self._add_row("", "", "")  # to type another one
-        self._filling = False
-        self._on_edited()
+    def add_window(self, mass: float) -> None:
+        """Add a window around the peak at a mass, or around the place where none is."""
+        if self.scale is not None:
+            low, high = self.view.range
+            self.table.add(*window_at(self.scale.curve, mass, (high - low) / 50))
 
-    def _add_row(self, *texts: str) -> None:
-        row = self.table.rowCount()
-        self.table.insertRow(row)
-        for column, text in enumerate((*texts, "")):
-            item = QTableWidgetItem(text)
-            if column:
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            if column == len(_HEADERS) - 1:
-                item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
-            self.table.setItem(row, column, item)
+    def _count_text(self, window: tuple[float, float]) -> str:
+        if self.scale is None:
+            return ""
+        counts = self.scale.curve.counts_in(*window)
+        return f"{counts:,.0f}" if counts == round(counts) else f"{counts:,.1f}"
 
-    def _text(self, row: int, column: int) -> str:
-        item = self.table.item(row, column)
-        return "" if item is None else item.text().strip()
-
-    def windows(self) -> dict[str, tuple[float, float]]:
-        """Return the complete rows of the table: name and (low, high) in u."""
-        found = {}
-        for row in range(self.table.rowCount()):
-            texts = [self._text(row, column) for column in range(3)]
-            try:
-                low, high = float(texts[1]), float(texts[2])
-            except ValueError:
-                continue
-            if texts[0] and 0 < low < high:
-                found[texts[0]] = (low, high)
-        return found
-
-    def _on_edited(self, item: object = None) -> None:
-        if self._filling:
-            return
-        self._filling = True
+    def _on_windows(self) -> None:
+        """Follow a change: at once what can be drawn and counted, the rest after a pause."""
         windows = self.windows()
-        for row in range(self.table.rowCount()):
-            window = windows.get(self._text(row, 0))
-            text = "" if window is None else f"{self._counts_in(window):,}"
-            item_of_counts = self.table.item(row, 3)
-            if item_of_counts is not None:
-                item_of_counts.setText(text)
-        last = self.table.rowCount() - 1
-        if last < 0 or self._text(last, 0):
-            self._add_row("", "", "")
-        self._filling = False
+        self.view.show_windows(windows, self.table.selected())
+        self.parts.jumps.show_names(list(windows))
+        if self.scale is not None:
+            curve = self.scale.curve
+            sums = {name: curve.counts_in(*window) for name, window in windows.items()}
+            self.fraction.say("\n".join(fraction_lines(sums, curve.are_counts)))
+            self._pause.start()
         self._refresh_buttons()
-        self._draw()
 
-    def _counts_in(self, window: tuple[float, float]) -> int:
-        if self._spectrum is None:
-            return 0
-        mass, counts = self._spectrum
-        return int(counts[(mass >= window[0]) & (mass < window[1])].sum())
+    def _on_chosen(self, name: str) -> None:
+        self.view.show_windows(self.windows(), name)
+        low, high = self.view.range
+        window = self.windows().get(name)
+        if window is not None and not (low <= window[0] and window[1] <= high):
+            self.view.jump_to(name)
 
-    # --- the plot -----------------------------------------------------------------------------
+    def _jump(self, name: str) -> None:
+        if name:
+            self.view.jump_to(name)
+            self.table.select(name)
+        else:
+            self.view.show_all()
 
-    def _draw(self) -> None:
-        if self._spectrum is None:
-            return
+    def _look(self) -> None:
+        """Look at the windows of the first pair of isotopes, else at all windows."""
         windows = self.windows()
-        axes = self.plot.clear()
-        mass, counts = self._spectrum
-        low, high = self._view(windows, mass)
-        inside = (mass >= low) & (mass <= high)
-        bins = 600
-        height, edges = np.histogram(mass[inside], bins, (low, high), weights=counts[inside])
-        axes.stairs(height, edges, color=self.plot.ink, linewidth=0.9)
-        for name, (start, end) in windows.items():
-            axes.axvspan(start, end, color=ORANGE, alpha=0.35, linewidth=0)
-            if low < (start + end) / 2 < high:
-                axes.annotate(
-                    name,
-                    ((start + end) / 2, 1.0),
-                    xycoords=("data", "axes fraction"),
-                    ha="center",
-                    va="bottom",
-                    color=self.plot.ink,
-                    fontsize=8,
-                )
-        axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylim(0, max(2.0, 1.5 * height.max()))
-        axes.set_xlim(low, high)
-        axes.set_xlabel("mass (u)")
-        axes.set_ylabel("counts")
-        self.plot.redraw()
+        pairs = isotope_pairs(list(windows))
+        self.view.windows = {n: windows[n] for n in pairs[0]} if pairs else windows
+        self.view.show_all_windows()
+        self.view.show_windows(windows, self.table.selected())
 
-    def _view(
-        self, windows: dict[str, tuple[float, float]], mass: NDArray[Any]
-    ) -> tuple[float, float]:
-        """Return the mass range shown: the selected window, all windows, or everything."""
-        row = self.table.currentRow()
-        name = self._text(row, 0) if row >= 0 else ""
-        if name in windows and self.table.selectedItems():
-            low, high = windows[name]
-            margin = 3 * (high - low)
-            return low - margin, high + margin
-        if windows:
-            edges = np.array(list(windows.values()))
-            margin = max(0.3, 0.15 * float(np.ptp(edges)))
-            return float(edges.min()) - margin, float(edges.max()) + margin
-        return float(mass.min(initial=0.0)), float(mass.max(initial=100.0))
+    def _examine(self) -> None:
+        """Say what is doubtful about the windows."""
+        from dataclasses import replace
+
+        from napari_liso.readers.checks import window_warnings
+
+        windows = self.windows()
+        if self.open.current is None or self.scale is None or not windows:
+            self.doubts.say("")
+            return
+        near = self.scale.curve.near(windows)
+        found = window_warnings(replace(self.open.current, spectrum_source=lambda: near), windows)
+        # what the remarks on the file say already is not said twice
+        told = self.open.current.metadata.get("warnings", ())
+        self.doubts.say("\n".join(f"⚠ {text}" for text in found if text not in told))
+
+    # --- the mass scale -----------------------------------------------------------------------
+
+    def _recalibrate(self, new: Recalibration) -> None:
+        if self.scale is not None:
+            self._on_scale(self.scale.apply(new, self.windows()))
+
+    def _undo(self) -> None:
+        if self.scale is not None:
+            self._on_scale(self.scale.undo(self.windows()))
+
+    def _on_scale(self, windows: Windows) -> None:
+        if self.scale is None:
+            return
+        self.view.curve = self.scale.curve
+        self.table.fill(windows)
+        self.parts.recalibration.follow(self.scale)
+        self._look()
 
     # --- the images ---------------------------------------------------------------------------
+
+    def copy_script(self) -> None:
+        """Copy the call that reads the file with these windows."""
+        clipboard = QApplication.clipboard()
+        if self.open.current is not None and clipboard is not None:
+            clipboard.setText(self.script())
+            self.message.say("Copied: a script that reads the file with these windows.")
+
+    def script(self) -> str:
+        """Return the call that reads the file with these windows."""
+        if self.open.current is None:
+            return ""
+        recalibrate = None if self.scale is None else self.scale.recalibrate
+        return python_call(paths_of(self.open.current), self.windows(), recalibrate)
 
     def make_images(self) -> None:
         """Read the counts in every window, in a thread."""
         windows = self.windows()
-        if self._acquisition is None or not windows:
+        if self.open.current is None or self.scale is None or not windows or self.task.running:
             return
         self.message.say("Reading …")
-        self.task.start(_read, self._acquisition.metadata["path"], windows)
+        self.task.start(
+            read_windows,
+            paths_of(self.open.current),
+            windows,
+            self.scale.recalibrate,
+            self.task.report,
+        )
+
+    def _on_progress(self, done: float, message: str = "") -> None:
+        self.parts.progress.setRange(0, 100)
+        self.parts.progress.setValue(round(100 * done))
+
+    def _on_cancelled(self) -> None:
+        self.message.say("Stopped; nothing was changed.")
 
     def _on_images(self, acquisition: Acquisition) -> None:
-        total = [layer for layer in self.context.viewer.layers if _is_total(layer)]
-        for layer_data in ly.acquisition_layers(acquisition):
-            ly.show(self.context.viewer, layer_data)
-        for layer in total:
-            layer.visible = False
+        acquisition = with_facts_of(acquisition, self.open.current)
+        self.open.accept(acquisition)
+        show_reading(self.context.viewer, acquisition, self.parts.frames.isChecked())
         made = ", ".join(f"{name} {acquisition[name].sum():,}" for name in acquisition.channels)
         self.message.say(f"Images made (counts): {made}.")
         self._made = True
+        self._pause.start()
         self.made.emit()
-
-
-def _same(one: Acquisition, other: Acquisition) -> bool:
-    return one is other or one.metadata.get("path") == other.metadata.get("path")
-
-
-def _is_total(layer: Any) -> bool:
-    return layer.metadata.get(ly.PROVENANCE, {}).get("channel") == "total"
-
-
-def _read(path: Any, windows: dict[str, tuple[float, float]]) -> Acquisition:
-    from napari_liso.readers import read
-
-    return read(path, windows)

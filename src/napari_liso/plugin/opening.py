@@ -1,0 +1,178 @@
+"""What opening a file does in a window besides adding layers.
+
+A file that holds spectra needs mass windows, so the dock for them opens with it.
+A large file is read in the background, with progress and Cancel. Where there is
+no window, as in a script or a test, none of this happens.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QCoreApplication, QObject, QThread, QTimer
+
+from napari_liso.plugin import layers as ly
+from napari_liso.plugin.acquisitions import file_name
+from napari_liso.plugin.readings import LARGE_FILE
+from napari_liso.plugin.tasks import Task
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_liso.acquisition import Acquisition
+
+__all__ = ["BackgroundReading", "follow_up", "read_in_background"]
+
+PLUGIN = "napari-liso"
+WINDOWS_DOCK = "Mass windows"
+
+_running: set[BackgroundReading] = set()
+
+
+def read_in_background(wanted: Any, paths: list[str]) -> bool:
+    """Begin to read large files in a thread; False where they are small or nobody would wait.
+
+    Parameters
+    ----------
+    wanted
+        As for `napari_liso.readers.read`.
+    paths
+        The same as a list.
+    """
+    viewer = _window()
+    size = sum(_size(Path(path)) for path in paths)
+    # without an event loop (a script before napari.run) the caller needs the layers at once
+    if viewer is None or size < LARGE_FILE or QThread.currentThread().loopLevel() == 0:
+        return False
+    _running.add(BackgroundReading(viewer, wanted, f"{Path(paths[0]).name} ({_readable(size)})"))
+    return True
+
+
+def follow_up(acquisition: Acquisition) -> None:
+    """Once the layers are there, open the dock that the file needs, or tell its warnings."""
+    viewer = _window()
+    if viewer is not None:
+        _FollowUp(viewer, acquisition)
+
+
+class _FollowUp(QObject):
+    """Waits until napari has added the layers that a reader returned."""
+
+    def __init__(self, viewer: Viewer, acquisition: Acquisition) -> None:
+        super().__init__(QCoreApplication.instance())
+        self._viewer, self._acquisition = viewer, acquisition
+        QTimer.singleShot(0, self._act)
+
+    def _act(self) -> None:
+        viewer, acquisition = _window(), self._acquisition
+        self.deleteLater()
+        if viewer is None or viewer is not self._viewer:
+            return
+        docks = _docks(viewer)
+        if needs_windows(acquisition):
+            if not any(hasattr(dock, "windows") for dock in docks):
+                dock, _ = viewer.window.add_plugin_dock_widget(PLUGIN, WINDOWS_DOCK)
+                dock.show()
+        elif not docks:
+            _tell(acquisition)
+
+
+def needs_windows(acquisition: Acquisition) -> bool:
+    """Tell whether the mass windows dock has something to show of an acquisition."""
+    return acquisition.spectrum_source is not None or not ly.has_image(acquisition)
+
+
+def _tell(acquisition: Acquisition) -> None:
+    """Show the warnings of a file where no dock does."""
+    from napari.utils.notifications import show_warning
+
+    warnings = acquisition.metadata.get("warnings", ())
+    if warnings:
+        text = "\n".join(f"• {warning}" for warning in warnings)
+        show_warning(f"napari-liso, {file_name(acquisition)}:\n{text}")
+
+
+def _window() -> Viewer | None:
+    """Return the viewer with a window that is open, or None."""
+    from napari import current_viewer
+
+    if QCoreApplication.instance() is None:
+        return None
+    return current_viewer()
+
+
+def _docks(viewer: Viewer) -> list[Any]:
+    """Return the docks of this plugin that are open."""
+    from napari_liso.plugin.widgets.main import Dock
+
+    inside = viewer.window.dock_widgets.values()
+    return [one for one in inside if isinstance(one, Dock) and isalive(one) and one.isVisible()]
+
+
+class BackgroundReading(QObject):
+    """A file that is read in a thread while the window stays alive."""
+
+    def __init__(self, viewer: Viewer, wanted: Any, label: str) -> None:
+        from napari.utils.notifications import show_info
+        from napari.utils.progress import cancelable_progress
+
+        super().__init__(QCoreApplication.instance())
+        self._viewer = viewer
+        self._label = label
+        self.task = Task(self)
+        self._bar = cancelable_progress(total=100, desc=f"Reading {label}")
+        self.task.progressed.connect(self._on_progress)
+        self.task.succeeded.connect(self._on_read)
+        self.task.failed.connect(self._on_failed)
+        self.task.running_changed.connect(self._on_running)
+        show_info(f"Reading {label}. Progress and Cancel are under 'activity', bottom right.")
+        self.task.start(_read, wanted, self._report)
+
+    def _report(self, done: float) -> None:
+        """Tell the progress, in the thread; stops the reading if Cancel was pressed."""
+        if self._bar.is_canceled:
+            self.task.cancel()
+        self.task.report(done)
+
+    def _on_progress(self, done: float, message: str = "") -> None:
+        self._bar.update(max(0, round(100 * done) - self._bar.n))
+
+    def _on_read(self, acquisition: Acquisition) -> None:
+        if _window() is not self._viewer or self._bar.is_canceled:
+            return
+        for layer_data in ly.acquisition_layers(acquisition):
+            ly.add(self._viewer, layer_data)
+        follow_up(acquisition)
+
+    def _on_failed(self, error: Exception) -> None:
+        from napari.utils.notifications import show_error
+
+        show_error(f"napari-liso: {error}")
+
+    def _on_running(self, running: bool) -> None:
+        if not running:
+            self._bar.close()
+            _running.discard(self)
+            self.deleteLater()
+
+
+def _read(wanted: Any, report: Any) -> Acquisition:
+    from napari_liso.readers import read
+
+    return read(wanted, progress=report)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of all files of a folder."""
+    try:
+        if path.is_dir():
+            return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _readable(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
