@@ -57,8 +57,9 @@ def test_cubes_too_large_for_memory_are_events(
     else:
         expected = upward.reshape(6, 4, 5)
     np.testing.assert_array_equal(dense.counts[0], expected[:, ::-1])
-    (events,) = sparse.counts._channels
-    assert (events.voxel.dtype, events.count.dtype) == (np.uint32, np.uint16)
+    (parts,) = sparse.counts._channels
+    assert {part.voxel.dtype for part in parts} == {np.dtype(np.uint32)}
+    assert {part.count.dtype for part in parts} == {np.dtype(np.uint8), np.dtype(np.uint16)}
 
 
 @pytest.fixture

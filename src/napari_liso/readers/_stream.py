@@ -94,7 +94,8 @@ def collect(source: EventSource, windows: Sequence[tuple[float, float]] | None =
     sums = np.zeros((len(channels), height * width), np.int64)
     histogram = TickHistogram()
     largest = 0
-    kept: list[NDArray[Any]] | None = []
+    plain = math.prod(source.shape) * len(channels) <= PLAIN_BYTES
+    kept: list[NDArray[Any]] | None = [] if plain else None
     kept_bytes = 0
     for frame in range(frames):
         image = np.zeros((len(channels), height * width), np.int64)

@@ -65,9 +65,10 @@ def peak_in(mass: ArrayLike, counts: ArrayLike, window: tuple[float, float]) -> 
         (low, high) in u.
     """
     low, high = window
-    mass, counts = np.asarray(mass, np.float64), np.asarray(counts, np.float64)
+    mass, counts = np.asarray(mass, np.float64), np.asarray(counts)
     first, last = np.searchsorted(mass, [low, high])
-    inside, weight = mass[first:last], counts[first:last]
+    # Only now into another type: a long measurement has tens of millions of steps.
+    inside, weight = mass[first:last], counts[first:last].astype(np.float64)
     total = float(weight.sum())
     if total < _FEW or len(inside) < 3:
         return Peak(total, np.nan, np.nan, (0.0, 0.0))

@@ -43,7 +43,7 @@ _IDENTITY_WITHIN = 2**22
 
 _MAX_BINS = 2**27
 _MAX_EVENTS = 2**33
-_SLAB = 2**22  # events handled at a time
+_SLAB = 2**21  # events handled at a time
 _DENSE = 2**28  # voxels, over all channels, that are counted in full
 
 Integers = NDArray[np.integer[Any]]
