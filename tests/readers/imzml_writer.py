@@ -119,79 +119,96 @@ def write_imzml(
         Names of terms garbled, as real exporters do; accessions stay.
     """
     ibd = _Ibd(identity)
+    groups = _groups(mz_type, intensity_type, compress, intensity_unit, polarity)
+    lines = []
     shared = None
-    rows = []
     for number, (position, (mz, intensity)) in enumerate(spectra.items(), 1):
         if shared is None or not continuous:
             shared = ibd.add(mz, mz_type, compress)
         place = ibd.add(intensity, intensity_type, compress)
-        total = sum(intensity) if total_current else None
-        rows.append((number, position, shared, place, total))
+        total = float(sum(intensity)) if total_current else None
+        lines += _spectrum(number, position, shared, place, total, groups, inline)
     path.with_suffix(".ibd").write_bytes(ibd.content)
     if settings is None:
         settings = [scan_settings(max(p[0] for p in spectra), max(p[1] for p in spectra))]
+    head = [
+        f'<?xml version="1.0" encoding="{declared_encoding or encoding}"?>{doctype}',
+        '<mzML xmlns="http://psi.hupo.org/ms/mzml" version="1.1">',
+        *_description(continuous, stated_identity, checksum, bytes(ibd.content)),
+        *_lists({} if inline else groups, settings),
+        f'<spectrumList count="{len(spectra)}">',
+    ]
+    text = newline.join([*head, *lines, "</spectrumList></run></mzML>"])
+    if misspelt:
+        text = _misspelt(text)
+    if prefix:
+        text = text.replace("<", f"<{prefix}").replace(f"<{prefix}/", f"</{prefix}")
+        text = text.replace(f"<{prefix}?", "<?").replace(f"<{prefix}!", "<!")
+        text = text.replace("xmlns=", f"xmlns:{prefix.rstrip(':')}=")
+    path.write_bytes(text.encode(encoding))
+    return path
 
-    kinds = {
-        "mz": [term("MS:1000514", "m/z array", "", "MS:1000040")],
-        "int": [term("MS:1000515", "intensity array", "", intensity_unit)],
-    }
-    for key, kind in (("mz", mz_type), ("int", intensity_type)):
-        kinds[key] += [
-            term(*TYPES[kind][:2]),
-            term("MS:1000574", "zlib compression")
-            if compress
-            else term("MS:1000576", "no compression"),
-            term("IMS:1000101", "external data", "true"),
-        ]
+
+def _groups(
+    mz_type: str, intensity_type: str, compress: bool, unit: str | None, polarity: str | None
+) -> dict[str, list[str]]:
+    """Terms of the arrays and spectra."""
+    packing = [("MS:1000576", "no compression"), ("MS:1000574", "zlib compression")][compress]
+    common = [term(*packing), term("IMS:1000101", "external data", "true")]
     scan = [term("MS:1000579", "MS1 spectrum")]
     if polarity is not None:
         accession = {"positive": "MS:1000130", "negative": "MS:1000129"}[polarity]
         scan.append(term(accession, f"{polarity} scan"))
+    return {
+        "mzArray": [
+            term("MS:1000514", "m/z array", "", "MS:1000040"),
+            term(*TYPES[mz_type][:2]),
+            *common,
+        ],
+        "intArray": [
+            term("MS:1000515", "intensity array", "", unit),
+            term(*TYPES[intensity_type][:2]),
+            *common,
+        ],
+        "spectrum1": scan,
+    }
 
-    def terms_or_reference(group: str, terms: Sequence[str]) -> str:
-        return "".join(terms) if inline else f'<referenceableParamGroupRef ref="{group}"/>'
 
-    def array(key: str, place: tuple[int, int, int]) -> str:
-        offset, length, encoded = place
-        return (
-            '<binaryDataArray encodedLength="0">'
-            + terms_or_reference(f"{key}Array", kinds[key])
-            + term("IMS:1000102", "external offset", offset)
-            + term("IMS:1000103", "external array length", length)
-            + term("IMS:1000104", "external encoded length", encoded)
-            + "<binary/></binaryDataArray>"
-        )
-
-    lines = [
-        f'<?xml version="1.0" encoding="{declared_encoding or encoding}"?>{doctype}',
-        '<mzML xmlns="http://psi.hupo.org/ms/mzml" version="1.1">',
+def _description(
+    continuous: bool, identity: str | None, checksum: str | None, content: bytes
+) -> list[str]:
+    """The parts cvList and fileDescription."""
+    storage = ("IMS:1000030", "continuous") if continuous else ("IMS:1000031", "processed")
+    terms = [term(*storage)]
+    if identity is not None:
+        terms.append(term("IMS:1000080", "universally unique identifier", identity))
+    if checksum is not None:
+        names = {"sha1": ("IMS:1000091", "ibd SHA-1"), "md5": ("IMS:1000090", "ibd MD5")}
+        terms.append(term(*names[checksum], hashlib.new(checksum, content).hexdigest().upper()))
+    return [
         '<cvList count="1"><cv id="IMS" fullName="Imaging MS" URI="imagingMS.obo"/></cvList>',
         "<fileDescription><fileContent>",
-        term("IMS:1000030", "continuous") if continuous else term("IMS:1000031", "processed"),
-    ]
-    if stated_identity is not None:
-        lines.append(term("IMS:1000080", "universally unique identifier", stated_identity))
-    if checksum is not None:
-        accession, name = {
-            "sha1": ("IMS:1000091", "ibd SHA-1"),
-            "md5": ("IMS:1000090", "ibd MD5"),
-        }[checksum]
-        digest = hashlib.new(checksum, ibd.content).hexdigest().upper()
-        lines.append(term(accession, name, digest))
-    lines += [
+        *terms,
         "</fileContent><contact>",
         term("MS:1000586", "contact name", "M\u00fcller, Gie\u00dfen"),
         "</contact></fileDescription>",
     ]
-    if not inline:
-        groups = {"mzArray": kinds["mz"], "intArray": kinds["int"], "spectrum1": scan}
-        lines.append(f'<referenceableParamGroupList count="{len(groups)}">')
-        lines += [
-            f'<referenceableParamGroup id="{key}">{"".join(terms)}</referenceableParamGroup>'
-            for key, terms in groups.items()
+
+
+def _lists(groups: Mapping[str, Sequence[str]], settings: Sequence[str]) -> list[str]:
+    """Everything between the description of the file and its spectra."""
+    lines = []
+    if groups:
+        lines = [
+            f'<referenceableParamGroupList count="{len(groups)}">',
+            *(
+                f'<referenceableParamGroup id="{key}">{"".join(terms)}</referenceableParamGroup>'
+                for key, terms in groups.items()
+            ),
+            "</referenceableParamGroupList>",
         ]
-        lines.append("</referenceableParamGroupList>")
-    lines += [
+    return [
+        *lines,
         '<softwareList count="1"><software id="Exporter" version="7.3"/></softwareList>',
         f'<scanSettingsList count="{len(settings)}">',
         *settings,
@@ -199,42 +216,60 @@ def write_imzml(
         '<instrumentConfigurationList count="1"><instrumentConfiguration id="tof"/>',
         "</instrumentConfigurationList>",
         '<run id="r" startTimeStamp="2024-05-06T07:08:09">',
-        f'<spectrumList count="{len(rows)}">',
     ]
-    for number, position, mz_place, place, total in rows:
-        names = ("position x", "position y", "position z")
-        lines += [
-            f'<spectrum id="index={number}" defaultArrayLength="0" index="{number}">',
-            terms_or_reference("spectrum1", scan),
-            "" if total is None else term("MS:1000285", "total ion current", repr(float(total))),
-            '<scanList count="1"><scan>',
-            *(
-                term(f"IMS:100005{axis}", names[axis], value)
-                for axis, value in enumerate(position)
-            ),
-            '</scan></scanList><binaryDataArrayList count="2">',
-            array("mz", mz_place),
-            array("int", place),
-            "</binaryDataArrayList></spectrum>",
-        ]
-    lines.append("</spectrumList></run></mzML>")
-    text = newline.join(lines)
-    if misspelt:
-        for right, wrong in (
-            ("m/z array", "mz-array"),
-            ("intensity array", "intensities"),
-            ("pixel size", "pixelsize"),
-            ("position", "postion"),
-            ("32-bit float", "32-bit integer"),
-            ("external offset", "external array length"),
-        ):
-            text = text.replace(f'name="{right}', f'name="{wrong}')
-    if prefix:
-        text = text.replace("<", f"<{prefix}").replace(f"<{prefix}/", f"</{prefix}")
-        text = text.replace(f"<{prefix}?", "<?").replace(f"<{prefix}!", "<!")
-        text = text.replace("xmlns=", f"xmlns:{prefix.rstrip(':')}=")
-    path.write_bytes(text.encode(encoding))
-    return path
+
+
+def _spectrum(
+    number: int,
+    position: Position,
+    mz: tuple[int, int, int],
+    intensity: tuple[int, int, int],
+    total: float | None,
+    groups: Mapping[str, Sequence[str]],
+    inline: bool,
+) -> list[str]:
+    """A spectrum element; `mz` and `intensity` are (offset, length, encoded length)."""
+
+    def terms_of(group: str) -> str:
+        if inline:
+            return "".join(groups[group])
+        return f'<referenceableParamGroupRef ref="{group}"/>'
+
+    def array(group: str, place: tuple[int, int, int]) -> str:
+        return (
+            '<binaryDataArray encodedLength="0">'
+            + terms_of(group)
+            + term("IMS:1000102", "external offset", place[0])
+            + term("IMS:1000103", "external array length", place[1])
+            + term("IMS:1000104", "external encoded length", place[2])
+            + "<binary/></binaryDataArray>"
+        )
+
+    axes = zip("012", ("position x", "position y", "position z"), position, strict=False)
+    return [
+        f'<spectrum id="index={number}" defaultArrayLength="0" index="{number}">',
+        terms_of("spectrum1"),
+        "" if total is None else term("MS:1000285", "total ion current", total),
+        '<scanList count="1"><scan>',
+        *(term(f"IMS:100005{axis}", name, value) for axis, name, value in axes),
+        '</scan></scanList><binaryDataArrayList count="2">',
+        array("mzArray", mz),
+        array("intArray", intensity),
+        "</binaryDataArrayList></spectrum>",
+    ]
+
+
+def _misspelt(text: str) -> str:
+    for right, wrong in (
+        ("m/z array", "mz-array"),
+        ("intensity array", "intensities"),
+        ("pixel size", "pixelsize"),
+        ("position", "postion"),
+        ("32-bit float", "32-bit integer"),
+        ("external offset", "external array length"),
+    ):
+        text = text.replace(f'name="{right}', f'name="{wrong}')
+    return text
 
 
 def boundaries(spectra: Mapping[Position, Spectrum]) -> list[int]:

@@ -183,13 +183,7 @@ def start_handler(
 
     A spectrum is complete when the next one begins, so the ends of elements, as
     many again, need not be looked at.
-
-    Parameters
-    ----------
-    table
-        What the spectra are added to.
-    names
-        Local name of each element by its full one.
+    `names` gives the local name of each element by its full one.
     """
     # Plain variables, as this is called some twenty times a spectrum.
     inside = False

@@ -128,11 +128,10 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
         *content_warnings(spectra, grid, tally),
     ]
     values = [_smallest(row) if not_counts is None else row for row in tally.sums]
-    dtype = np.result_type(*values)
     mass = tally.mass
     spectrum: Any = tally.spectrum.astype(np.int64) if not_counts is None else tally.spectrum
     return Acquisition(
-        counts=as_counts(_PlacedCounts(grid, values, dtype)),
+        counts=as_counts(_PlacedCounts(grid, values)),
         channels=tuple(windows) if windows is not None else ("total",),
         masses=np.array([sum(w) / 2 for w in windows.values()] if windows else [np.nan]),
         pixel_size=grid.pixel_size,
@@ -158,11 +157,11 @@ def _header(path: Path, sha256: str) -> Header:
 class _PlacedCounts(LazyCounts):
     """One number a spectrum, put on the image when it is indexed."""
 
-    def __init__(self, grid: Grid, values: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> None:
+    def __init__(self, grid: Grid, values: Sequence[NDArray[Any]]) -> None:
         order = np.argsort(grid.frame, kind="stable")
         self._frame, self._pixel = grid.frame[order], grid.pixel[order]
         self._values = [row[order] for row in values]
-        super().__init__((len(values), *grid.shape), dtype, self._place)
+        super().__init__((len(values), *grid.shape), np.result_type(*values), self._place)
 
     def _place(self, channel: int, frame: int) -> NDArray[Any]:
         """Return one (y, x) image."""
