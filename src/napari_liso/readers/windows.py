@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,7 +43,7 @@ def observed_window(
     Parameters
     ----------
     mass, counts
-        A spectrum, as `Acquisition.spectrum` returns it; bins without counts
+        A spectrum, as `Acquisition.spectrum` returns it, ascending; bins without counts
         may be left out.
     near
         Theoretical mass in u.
@@ -79,7 +80,7 @@ def observed_peak(mass: ArrayLike, counts: ArrayLike, near: float, search: float
         If there are too few counts or no peak within the search range.
     """
     mass = np.asarray(mass, dtype=np.float64)
-    counts = np.asarray(counts, dtype=np.float64)
+    counts = np.asarray(counts)
     return near * (1 + _Part.around(mass, counts, near, search).centre(f"near {near:g} u"))
 
 
@@ -116,7 +117,7 @@ def observed_windows(
         If one of them has too few counts or no peak within the search range.
     """
     mass = np.asarray(mass, dtype=np.float64)
-    counts = np.asarray(counts, dtype=np.float64)
+    counts = np.asarray(counts)
     if mass.shape != counts.shape or mass.ndim != 1:
         raise ValueError(f"mass {mass.shape} and counts {counts.shape} must be equally long lists")
     if not (0 < search < 0.5 and 0 < level < 1):
@@ -130,6 +131,14 @@ def observed_windows(
         parts.append(_Part.around(mass, counts, centres[name], search))
     low, high = _edges(parts, level)
     return {name: (centre * (1 + low), centre * (1 + high)) for name, centre in centres.items()}
+
+
+def _cut(mass: Floats, counts: NDArray[Any], near: float, reach: float) -> tuple[Floats, Floats]:
+    """Return (offset from a mass as a fraction of it, counts) within reach of it."""
+    # Only this much is computed with: a long measurement has tens of millions of steps.
+    first = np.searchsorted(mass, near * (1 - reach), "left")
+    last = np.searchsorted(mass, near * (1 + reach), "right")
+    return mass[first:last] / near - 1, counts[first:last].astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,13 +162,10 @@ class _Part:
     step: float
 
     @classmethod
-    def around(cls, mass: Floats, counts: Floats, near: float, search: float) -> _Part:
-        offset = mass / near - 1
-        around = np.abs(offset) <= max(_GRID_RANGE, 4 * search)
-        step = _grid_step(offset[around], counts[around])
+    def around(cls, mass: Floats, counts: NDArray[Any], near: float, search: float) -> _Part:
+        step = _grid_step(*_cut(mass, counts, near, max(_GRID_RANGE, 4 * search)))
         search += step
-        inside = np.abs(offset) <= 4 * search
-        return cls(offset[inside], counts[inside], search, step)
+        return cls(*_cut(mass, counts, near, 4 * search), search, step)
 
     def centre(self, label: str) -> float:
         """Return the offset of the strongest peak within the search range."""
