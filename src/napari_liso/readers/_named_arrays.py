@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
@@ -324,31 +323,16 @@ def acquisition_of(
     source = Chunked(array.shape, array.chunks, stored.itemsize, axes, read)
     channels, frames = source.shape[:2]
     facts = _Facts.read(path, array, channels)
-    names = facts.names
-    names_from: str | None = array.sources.get("channels", f"{array.name}: channels")
+    names, names_from = _names(path, array, facts, sidecar, channels)
     masses, size = facts.masses, facts.pixel_size
     size_from: str | None = array.sources.get("pixel_size_um", f"{array.name}: pixel_size_um")
-    if sidecar.path is not None:
-        if len(sidecar.names) != channels:
-            raise FormatError(
-                sidecar.path,
-                f"names {len(sidecar.names)} peaks, but {array.name} holds {channels}",
-            )
-        names, names_from = sidecar.names, sidecar.path.name
-        if any(mass is not None for mass in sidecar.masses):
-            masses = tuple(np.nan if mass is None else mass for mass in sidecar.masses)
-        if sidecar.pixel_size_um is not None:
-            y, x = sidecar.pixel_size_um
-            size, size_from = (from_um(y), from_um(x)), sidecar.path.name
+    if any(mass is not None for mass in sidecar.masses):
+        masses = tuple(np.nan if mass is None else mass for mass in sidecar.masses)
+    if sidecar.path is not None and sidecar.pixel_size_um is not None:
+        y, x = sidecar.pixel_size_um
+        size, size_from = (from_um(y), from_um(x)), sidecar.path.name
     warnings = [*metadata["warnings"], *sidecar.warnings]
-    if names is None and channels == 1:
-        names, names_from = (
-            (path.name.removesuffix(path.suffix).removesuffix(".ome"),),
-            "file name",
-        )
-    elif names is None:
-        names = tuple(f"channel {number + 1}" for number in range(channels))
-        names_from = None
+    if names_from is None:
         warnings.append("Nothing names the peaks in this file; they are called by their number.")
     metadata |= {
         "counts_are": values.counts_are(stored),
@@ -361,14 +345,29 @@ def acquisition_of(
         "pixel_size_source": None if size is None else size_from,
         "origin": "as stored, row 0 = top",
     }
-    pulses: NDArray[Any] | None = None
-    if facts.pulses is not None:
-        pulses = np.full((1, 1, 1), facts.pulses)
     return Acquisition(
         counts=chunked_counts(source, values.dtype(stored)),
         channels=names,
         masses=np.array(masses if masses is not None else [np.nan] * channels),
         pixel_size=size,
-        pulses=pulses,
+        pulses=None if facts.pulses is None else np.full((1, 1, 1), facts.pulses),
         metadata=metadata,
     )
+
+
+def _names(
+    path: Path, array: NamedArray, facts: _Facts, sidecar: Sidecar, channels: int
+) -> tuple[tuple[str, ...], str | None]:
+    """Return (names of the channels, where they are from or None)."""
+    if sidecar.path is not None:
+        if len(sidecar.names) != channels:
+            raise FormatError(
+                sidecar.path,
+                f"names {len(sidecar.names)} peaks, but {array.name} holds {channels}",
+            )
+        return sidecar.names, sidecar.path.name
+    if facts.names is not None:
+        return facts.names, array.sources.get("channels", f"{array.name}: channels")
+    if channels == 1:
+        return (path.name.removesuffix(path.suffix).removesuffix(".ome"),), "file name"
+    return tuple(f"channel {number + 1}" for number in range(channels)), None

@@ -121,7 +121,12 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     sidecar = read_sidecar(path)
     metadata = _files.base_metadata(path, NAME)
     identity = _hdf5.identity(path)
-    found = _hdf5.examine(path, __name__, (*identity, sidecar.axes))
+    found = _hdf5.examine(
+        path,
+        __name__,
+        (*identity, sidecar.axes),
+        bytes_per_second=_hdf5.PACKED_BYTES_PER_SECOND,
+    )
     array = NamedArray.from_json(found["array"])
 
     def part(selection: tuple[slice, ...]) -> NDArray[Any]:

@@ -45,9 +45,9 @@ _PRINT_RESOLUTIONS = (72.0, 96.0, 100.0, 150.0, 200.0, 300.0, 400.0, 600.0)
 _CENTIMETRE = 3  # value of the tag ResolutionUnit
 
 _DAMAGE = (
-    tifffile.TiffFileError, struct.error, zlib.error, OSError, ValueError, TypeError, KeyError,
-    IndexError, AttributeError, OverflowError, MemoryError, RuntimeError, NotImplementedError,
-    ZeroDivisionError,
+    tifffile.TiffFileError, struct.error, zlib.error, OSError, ValueError, TypeError, LookupError,
+    AttributeError, ArithmeticError, AssertionError, EOFError, MemoryError, RuntimeError,
+    SyntaxError,  # of XML
 )  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     windows = _files.check_windows(windows)
     metadata = _files.base_metadata(path, NAME)
     opened = _Opened(path, _hdf5.identity(path))
-    found = _hdf5.examine(path, __name__)
+    found = _hdf5.examine(path, __name__, bytes_per_second=_hdf5.PACKED_BYTES_PER_SECOND)
     with opened.file() as file:
         facts = read_facts(file)
         table = read_peak_table(file)

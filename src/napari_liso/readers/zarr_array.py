@@ -176,7 +176,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     identity: tuple[Any, ...] = (str(path.resolve()), sidecar.axes, node.path, listed)
     if not path.is_dir():
         identity = (*identity, *_hdf5.identity(path))
-    found = _hdf5.examine(path, __name__, identity, files.size)
+    found = _hdf5.examine(path, __name__, identity, files.size, _hdf5.PACKED_BYTES_PER_SECOND)
     metadata = _metadata(path, store, node, files)
     missing = files.expected - len(files.places)
     if missing:
