@@ -375,6 +375,30 @@ def test_pulses_are_asked_for_with_a_proposal(viewer: ViewerModel, qtbot: Any) -
     assert not any("saturated" in text for text in warnings)
 
 
+def test_known_pulses_correct_the_fraction_for_dead_time(viewer: ViewerModel, qtbot: Any) -> None:
+    # 8 frames of 20 pulses: 40 and 72 of 160 pulses gave an ion
+    counts = np.array([5, 9]).reshape(2, 1, 1, 1) * np.ones((2, 8, 3, 4), int)
+    acquisition = Acquisition(
+        counts, ("6Li", "7Li"), np.array([6.0, 7.0]), (1e-7, 1e-7), metadata={"path": "/d/a.x"}
+    )
+    add(viewer, acquisition)
+    dock = AllSteps(viewer)
+    qtbot.addWidget(dock)
+    assert dock.ratio.dead_time.isHidden()
+    acquisitions.give_pulses(viewer, acquisition, 20)
+    assert not dock.ratio.dead_time.isHidden()
+    for corrected in (True, False):
+        dock.ratio.dead_time.setChecked(corrected)
+        dock.ratio.compute()
+        finish(qtbot, dock.ratio.task)
+        layer = viewer.layers["6Li fraction"]
+        # ions that came: -P ln(1 - N / P)
+        n6, n7 = (-160 * np.log1p(-n / 160) if corrected else n for n in (40, 72))
+        assert layer.data == pytest.approx(n6 / (n6 + n7), rel=1e-5)
+        assert f"Whole map: {n6 / (n6 + n7):.4f}" in dock.ratio.message.text()
+        assert layer.metadata["napari_liso"]["dead_time_corrected"] == corrected
+
+
 def test_pulses_are_not_asked_for_where_the_beam_has_none(viewer: ViewerModel, qtbot: Any) -> None:
     windows = {"6Li": (5.9, 6.1), "7Li": (6.9, 7.1)}
     add(viewer, event_acquisition(windows=windows, pulses_note="a continuous beam"))

@@ -274,6 +274,42 @@ def test_two_files_of_one_measurement_open_once(
         assert len(read_layers(paths[0])[0]) == 3  # the same file twice is twice
 
 
+def test_a_file_that_stands_for_another_opens_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main, side = tmp_path / "a.main", tmp_path / "a.side"
+
+    class OneWay:
+        @staticmethod
+        def companions(path: Path) -> list[Path]:
+            return [side] if path == main else []
+
+    monkeypatch.setattr("napari_liso.readers.module_for", lambda path: OneWay)
+    monkeypatch.setattr(reader, "_last_opened", {})
+    acquisition = acquisition_of()
+    acquisition.metadata["path"] = str(main)
+    monkeypatch.setattr("napari_liso.readers.read", lambda path: acquisition)
+    assert len(read_layers(side)) == 2
+    assert read_layers(main) == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("channels", "ours"), [(["6Li", "7Li"], True), (["DAPI", "GFP"], False), (None, False)]
+)
+def test_zarr_stores_are_ours_if_they_name_isotopes(
+    tmp_path: Path, channels: list[str] | None, ours: bool
+) -> None:
+    zarr = pytest.importorskip("zarr")
+    store = zarr.create_array(tmp_path / "a.zarr", data=np.ones((2, 1, 4, 5), np.uint16))
+    store.attrs["axes"] = "cfyx"
+    if channels:
+        store.attrs["channels"] = channels
+    found = get_reader(tmp_path / "a.zarr")
+    assert (found is not None) == ours
+    if found is not None:
+        assert [arguments["name"] for _, arguments, _ in found(tmp_path / "a.zarr")] == channels
+
+
 @pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("y"), MemoryError(), OSError()])
 def test_the_hook_swallows_what_damaged_files_raise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

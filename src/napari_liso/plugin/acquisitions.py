@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_liso.plugin import layers as ly
 from napari_liso.units import from_um
@@ -29,6 +30,7 @@ __all__ = [
     "give_pulses",
     "layers_of",
     "paths_of",
+    "pulses_behind",
     "same_file",
     "with_facts_of",
 ]
@@ -73,6 +75,19 @@ def layers_of(viewer: ViewerModel, acquisition: Acquisition) -> list[Layer]:
         if own is not None and same_file(own, acquisition):
             found.append(layer)
     return found
+
+
+def pulses_behind(layer: Layer) -> NDArray[Any] | None:
+    """Return the pulses behind each (y, x) count of a layer, frames summed; None if unknown."""
+    acquisition = ly.acquisition_from_layer(layer)
+    if acquisition is None or acquisition.pulses is None or not ly.has_image(acquisition):
+        return None
+    frames, *image = acquisition.counts.shape[1:]
+    pulses = np.asarray(acquisition.pulses)
+    pulses = pulses.reshape((1,) * (3 - pulses.ndim) + pulses.shape)
+    # one number for all frames is multiplied, not repeated in memory
+    total = pulses.sum(axis=0) * (frames if pulses.shape[0] == 1 else 1)
+    return np.broadcast_to(total, tuple(image))
 
 
 # --- facts given by hand ----------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike, fspath
 from pathlib import Path as FilePath
 from typing import Any
@@ -17,8 +17,6 @@ LayerData = tuple[Any, ...]
 
 #: What napari takes as: it was opened, and there is no layer for you to add.
 NOTHING_TO_ADD: list[LayerData] = [(None,)]
-#: Files of anything, not of ions alone, by the names of their readers.
-_ANYTHING = ("TIFF", "ZARR")
 #: Two files of one measurement opened within this time were dropped together, s.
 _TOGETHER = 5.0
 
@@ -45,8 +43,11 @@ def get_reader(path: Path | Sequence[Path]) -> Callable[[Any], list[LayerData]] 
         found = recognise(paths if len(paths) > 1 else paths[0])
         if found is None:
             return None
-        anything = any(word in found.upper() for word in _ANYTHING)
-        return read_layers if not anything or _has_peaks(paths) else None
+        if "ZARR" in found.upper():
+            return read_layers if _has_peaks(paths, _names_in_zarr) else None
+        if "TIFF" in found.upper():
+            return read_layers if _has_peaks(paths, _names_in_tiff) else None
+        return read_layers
     except Exception:  # noqa: BLE001 - a hook must not raise, and damaged files raise anything
         return None
 
@@ -71,8 +72,11 @@ def read_layers(path: Path | Sequence[Path]) -> list[LayerData]:
         return NOTHING_TO_ADD
     wanted = paths if len(paths) > 1 else paths[0]
     if opening.read_in_background(wanted, paths):
+        _note_companions(FilePath(paths[0]), None)
         return NOTHING_TO_ADD
     acquisition = read(wanted)
+    if len(paths) == 1:
+        _note_companions(FilePath(paths[0]), acquisition.metadata.get("path"))
     opening.follow_up(acquisition)
     return list(acquisition_layers(acquisition))
 
@@ -90,37 +94,57 @@ def _came_with_another(path: FilePath) -> bool:
     napari opens files that are dropped together one by one; each of the two
     stands for the whole measurement.
     """
+    own = path.resolve()
+    by, when = _last_opened.get(own, (own, 0.0))
+    return by != own and time.monotonic() - when < _TOGETHER
+
+
+def _note_companions(path: FilePath, measured: object) -> None:
+    """Remember which files were read along with one: its companions, and what it stands for."""
     from napari_liso.readers import module_for
 
     module = module_for(path)
-    if module is None or not hasattr(module, "companions"):
-        return False
-    own, now = path.resolve(), time.monotonic()
-    for other in {one.resolve() for one in module.companions(path)} - {own}:
-        by, when = _last_opened.get(own, (own, -_TOGETHER))
-        if by == other and now - when < _TOGETHER:
-            return True
-        _last_opened[other] = (own, now)
-    return False
+    companions = getattr(module, "companions", None)
+    others = [] if companions is None else list(companions(path))
+    if isinstance(measured, str):
+        others.append(FilePath(measured))
+    own = path.resolve()
+    for other in {one.resolve() for one in others} - {own}:
+        _last_opened[other] = (own, time.monotonic())
 
 
-def _has_peaks(paths: list[str]) -> bool:
-    """Tell whether files of anything say that they are isotope maps; any doubt means no."""
-    import tifffile
-
-    from napari_liso.readers._peak_names import names_in_file, read_sidecar
+def _has_peaks(paths: list[str], names_in: Callable[[FilePath], Iterable[str]]) -> bool:
+    """Tell whether files that may hold anything say that they are isotope maps."""
+    from napari_liso.readers._peak_names import read_sidecar
 
     if len(paths) > 1:
         return all(_names_isotope(FilePath(path)) for path in paths)
     path = FilePath(paths[0])
     if read_sidecar(path).names or _names_isotope(path):
         return True
-    if path.is_dir():
-        return False
+    return sum(isotope_of(name) is not None for name in names_in(path)) >= 2
+
+
+def _names_in_tiff(path: FilePath) -> Iterable[str]:
+    """Return the names of the peaks in a TIFF."""
+    import tifffile
+
+    from napari_liso.readers._peak_names import names_in_file
+
     with tifffile.TiffFile(path) as file:
         found = names_in_file(file)
-    names = found[1] if found else ()
-    return sum(isotope_of(n) is not None for n in names) >= 2
+    return found[1] if found else ()
+
+
+def _names_in_zarr(path: FilePath) -> list[str]:
+    """Return the names of all channels in a zarr store."""
+    from napari_liso.readers._named_arrays import texts
+    from napari_liso.readers._ome_zarr import images
+    from napari_liso.readers._zarr_store import nodes, open_store
+
+    store = open_store(path)
+    arrays = [] if store is None else images(store, nodes(store))
+    return [name for array in arrays for name in texts(array.attributes.get("channels")) or ()]
 
 
 def _names_isotope(path: FilePath) -> bool:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QDoubleSpinBox, QPushButton, QSpinBox
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QPushButton, QSpinBox
 
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.acquisitions import pulses_behind
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.overlays import show_scale_bar
 from napari_liso.plugin.tasks import Task
@@ -22,6 +23,10 @@ __all__ = ["RatioPanel"]
 _RUN_TIP = (
     "Make the fraction tracer / (tracer + other) of every pixel, or update it. Pixels without "
     "counts are empty (NaN), not zero."
+)
+_DEAD_TIME_TIP = (
+    "At most one ion of a peak is counted a pulse. From the pulses that each pixel got, those "
+    "that were missed are worked out; saturated pixels are left empty."
 )
 
 
@@ -45,12 +50,16 @@ class RatioPanel(Panel):
         self.confidence.setToolTip(
             "Confidence of the binomial interval that each pixel gets, in percent"
         )
+        self.dead_time = QCheckBox("Correct for dead time")
+        self.dead_time.setChecked(True)
+        self.dead_time.setToolTip(_DEAD_TIME_TIP)
         self.run_button = QPushButton("Make isotope fraction")
         self.run_button.clicked.connect(self.compute)
         rows = form()
         rows.addRow("Pool pixels", self.bin)
         rows.addRow("Confidence", self.confidence)
         self.column.addLayout(rows)
+        self.column.addWidget(self.dead_time)
         self.column.addWidget(self.run_button)
         self.column.addWidget(self.message)
         self.task = Task(self)
@@ -80,6 +89,17 @@ class RatioPanel(Panel):
         elif self.context.counts is None:
             missing = "choose the counts of two isotopes under Data"
         enable(self.run_button, missing, _RUN_TIP)
+        self.dead_time.setVisible(self._pulses() is not None)
+
+    def _pulses(self) -> NDArray[Any] | None:
+        """Return the pulses behind each pixel, all frames together; None where unknown."""
+        counts = self.context.counts
+        if counts is None:
+            return None
+        pulses = [pulses_behind(layer) for layer in counts]
+        if pulses[0] is None or pulses[1] is None or not np.array_equal(pulses[0], pulses[1]):
+            return None
+        return pulses[0]
 
     def compute(self) -> None:
         """Compute the fraction in a thread."""
@@ -103,8 +123,12 @@ class RatioPanel(Panel):
             "other": other.name,
             "bin": self.bin.value(),
             "confidence": self.confidence.value() / 100,
+            "dead_time_corrected": self._pulses() is not None and self.dead_time.isChecked(),
         }
-        self.task.start(_fractions, a, b, self._request["bin"], self._request["confidence"])
+        pulses = self._pulses() if self._request["dead_time_corrected"] else None
+        self.task.start(
+            _fractions, a, b, pulses, self._request["bin"], self._request["confidence"]
+        )
 
     def _on_result(self, result: tuple[FractionMap, FractionMap]) -> None:
         fraction, total = result
@@ -121,6 +145,7 @@ class RatioPanel(Panel):
                 bin=factor,
                 sources=(tracer.name, self._request["other"]),
                 confidence=confidence,
+                dead_time_corrected=self._request["dead_time_corrected"],
             ),
         )
         value, low, high = (float(a.item()) for a in (total.value, total.lower, total.upper))
@@ -135,13 +160,16 @@ class RatioPanel(Panel):
 
 
 def _fractions(
-    a: NDArray[np.int64], b: NDArray[np.int64], factor: int, confidence: float
+    a: NDArray[np.int64],
+    b: NDArray[np.int64],
+    pulses: NDArray[Any] | None,
+    factor: int,
+    confidence: float,
 ) -> tuple[FractionMap, FractionMap]:
     """Return the fraction of every pixel and that of the whole map."""
     from napari_liso.counting.fraction import isotope_fraction
 
-    whole_a, whole_b = np.array([[a.sum()]]), np.array([[b.sum()]])
     return (
-        isotope_fraction(a, b, bin=factor, confidence=confidence),
-        isotope_fraction(whole_a, whole_b, confidence=confidence),
+        isotope_fraction(a, b, pulses, bin=factor, confidence=confidence),
+        isotope_fraction(a, b, pulses, bin=max(a.shape), confidence=confidence),
     )
