@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_liso as liso
-from napari_liso.readers import _phi_blocks, _phi_events, _stream, phi_raw, recognise
+from napari_liso.readers import _files, _phi_blocks, _phi_events, _stream, phi_raw, recognise
 
 SLOPE, OFFSET = 0.4, -1.5  # of the writer's header
 PIXELS = 8
@@ -503,6 +503,19 @@ def test_a_file_of_empty_blocks(tmp_path: Path) -> None:
     found = outcome(phi_raw.read, path)
     assert isinstance(found, liso.FormatError)
     assert "no events" in found.reason
+
+
+def test_blocks_are_walked_through_once(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_files, "_SETTLED_NS", -(10**18))  # as if it were an old file
+    first = liso.read(plain)
+    monkeypatch.setattr(phi_raw, "index_blocks", None)
+    again = liso.read(plain, windows=WINDOWS)
+    np.testing.assert_array_equal(again.counts[1], images(FRAMES, LI7))
+    assert again.metadata["records"] == first.metadata["records"]
+    monkeypatch.undo()
+    content = plain.read_bytes()
+    plain.write_bytes(content + writer.appended(0.401, -1.51))
+    assert liso.read(plain).metadata["calibration"]["slope"] == 0.401
 
 
 def test_a_file_that_shrinks_after_opening_is_noticed(

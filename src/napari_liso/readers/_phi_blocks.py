@@ -170,6 +170,12 @@ class Index:
     cut: int | None
     overrun: int | None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        columns = (self.kind, self.place, self.records, self.frame, self.tile)
+        return sum(column.nbytes for column in columns) + sum(map(len, self.texts))
+
     def of_kind(self, kind: int) -> int:
         """Return the number of events in blocks of a kind."""
         return int(self.records[self.kind == kind].sum())

@@ -185,7 +185,7 @@ def parse_header(raw: bytes) -> Header:
         line = line.strip("\0 \t")
         if line == "EOFH":
             break
-        section = _SECTION.match(line)
+        section = _SECTION.match(line) if line.startswith("[") else None
         if section:
             current = sections.setdefault(section[1], {})
             continue

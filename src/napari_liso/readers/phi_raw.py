@@ -35,6 +35,9 @@ _APPENDED = b"AppendedBlockType"
 #: Bytes that blocks of unknown purpose have at most in instrument files, with room.
 _OPAQUE = 64
 
+#: Of the files that were read last: new windows need no new walk through the blocks.
+_indices: _files.Remembered[Index] = _files.Remembered(2, 2**27, lambda index: index.nbytes)
+
 
 def recognise(path: Path) -> bool:
     """Whether a file begins as PHI's raw files do."""
@@ -70,7 +73,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     warnings: list[str] = metadata["warnings"]
     header, start = _read_header(path)
     pixels = _raster(path, header)
-    index = index_blocks(path, start)
+    index = _indices.get(path, lambda: index_blocks(path, start))
     calibration, superseded = _calibration(path, header, index, warnings)
     kind = _event_kind(path, header, index, warnings)
     source = Events(path, pixels, index, kind, calibration)
@@ -257,7 +260,7 @@ def outline(path: Path) -> Iterator[str]:
             yield f"blocks of kind {kind} ({name}): {number}, {size} bytes" + (
                 ", the last cut short" if short else ""
             )
-    index = index_blocks(path, start)
+    index = _indices.get(path, lambda: index_blocks(path, start))
     yield f"frames: {index.frames} (header: {header.text('NoFrames')})"
     if index.tiles != [(0, 0)]:
         yield f"tiles: {len(index.tiles)}"
