@@ -508,6 +508,30 @@ def test_outline(tmp_path: Path, counts: np.ndarray) -> None:
         assert list(tiff.outline(path))
 
 
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("back", [0, 1, 2])
+def test_pages_in_a_circle(
+    tmp_path: Path, counts: np.ndarray, bigtiff: bool, byteorder: str, back: int
+) -> None:
+    path = tmp_path / "a.tif"
+    options: dict[str, Any] = {"bigtiff": bigtiff, "byteorder": byteorder}
+    tifffile.imwrite(path, counts[0], photometric="minisblack", metadata=None, **options)
+    assert liso.read(path).counts.shape == (3, 1, 5, 7)
+    with tifffile.TiffFile(path) as file:
+        offsets = [page.offset for page in file.pages]
+        tags, size = len(file.pages[2].tags), 8 if bigtiff else 4
+    place = offsets[2] + (8 + 20 * tags if bigtiff else 2 + 12 * tags)
+    content = bytearray(path.read_bytes())
+    order = "little" if byteorder == "<" else "big"
+    content[place : place + size] = offsets[back].to_bytes(size, order)
+    path.write_bytes(content)
+    with bounded(), pytest.raises(liso.FormatError, match="lead back") as caught:
+        liso.read(path)
+    assert caught.value.offset == offsets[back]
+    assert "lead back" in " ".join(tiff.outline(path))
+
+
 # --- damage ---------------------------------------------------------------------
 
 

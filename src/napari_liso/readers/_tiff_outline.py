@@ -8,6 +8,8 @@ from typing import Any
 
 import tifffile
 
+from napari_liso.readers._tiff_chain import check_chain
+
 __all__ = ["outline"]
 
 _MAX_PAGES = 200
@@ -31,6 +33,7 @@ def outline(path: Path) -> Iterator[str]:
     """
     # tifffile raises nearly anything on files that are not what they say.
     try:
+        check_chain(path)
         with tifffile.TiffFile(path) as file:
             kind = "BigTIFF" if file.is_bigtiff else "TIFF"
             order = "little" if file.byteorder == "<" else "big"

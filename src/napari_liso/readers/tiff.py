@@ -25,6 +25,7 @@ from napari_liso.errors import FormatError
 from napari_liso.readers import _files
 from napari_liso.readers._lazy import PLAIN_BYTES, LazyCounts
 from napari_liso.readers._peak_names import Sidecar, names_in_file, ome_pixels, read_sidecar
+from napari_liso.readers._tiff_chain import check_chain
 from napari_liso.readers._tiff_outline import outline
 from napari_liso.readers._tiff_planes import Planes, find_planes, joined_counts, lazy_counts
 from napari_liso.units import from_um
@@ -175,6 +176,7 @@ def read_several(paths: Sequence[Path], windows: _files.Windows | None = None) -
 @contextmanager
 def _open(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open for reading; whatever goes wrong inside becomes a `FormatError`."""
+    check_chain(path)
     try:
         with tifffile.TiffFile(path) as file:
             yield file
