@@ -77,19 +77,19 @@ class Geometry:
         bottom of the image.
         """
         height, width = self.tile
-        pixel = pixel.astype(np.int64)
-        row = pixel // width
+        place: NDArray[np.int64] = pixel.astype(np.int64)
+        row = place // width
         if self.tile_xy is None:
             # Within its raster, row y goes to height - 1 - y.
-            pixel += (height - 1 - 2 * (row % height)) * width
-            return pixel
-        x = pixel - row * width
+            place += (height - 1 - 2 * (row % height)) * width
+            return place
+        x = place - row * width
         block, y = np.divmod(row, height)
         tile, frame = np.divmod(block, self.row_shape[1])
         x += self.tile_xy[tile, 0] * width
         y += self.tile_xy[tile, 1] * height
         _, full_height, full_width = self.shape
-        place: NDArray[np.int64] = (frame * full_height + (full_height - 1 - y)) * full_width + x
+        place = (frame * full_height + (full_height - 1 - y)) * full_width + x
         return place
 
 
