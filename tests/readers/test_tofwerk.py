@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from examined import examine_here
-from hostile import EXAMPLES, assert_cut_is_noticed, damage, fuzz, outcome
+from hostile import EXAMPLES, assert_cut_is_noticed, bounded, damage, fuzz, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tofwerk_writer import (
@@ -194,6 +195,32 @@ def test_word_far_from_both_ends(
     with h5py.File(path, "r+") as file:
         del file.attrs["TofDAQ Version"]
     assert not tofwerk.recognise(path)
+
+
+@pytest.mark.slow
+def test_a_gigabyte_of_peaks_is_not_held_in_memory(apart: None, tmp_path: Path) -> None:
+    writes, pixels, peaks = 100, 256, 40
+    image = np.zeros((pixels, pixels, peaks), np.float32)
+    image[3, 4, 30:] = np.arange(10) + 0.5
+    packed = zlib.compress(image.tobytes(), 1)
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        write_common(file, writes, pixels)
+        write_spectra(file, np.ones(60))
+        group = file.create_group("PeakData")
+        shape = (writes, pixels, pixels, peaks)
+        data = group.create_dataset("PeakData", shape, "f4", chunks=(1, *shape[1:]), compression=1)
+        for write in range(writes):
+            data.id.write_direct_chunk((write, 0, 0, 0), packed)
+        labels = [f"nominal{n}" if n < 28 else f"peak {n}" for n in range(peaks)]
+        group["PeakTable"] = peak_table(labels, np.arange(1.0, peaks + 1))
+    with bounded(60, 2**28):  # a quarter of it
+        acq = liso.read(path)
+        frame = acq.counts[6, 50]
+        total = acq["peak 39"]
+    assert isinstance(acq.counts, LazyCounts)
+    assert frame[3, 4] == frame.sum() == 4.5
+    assert total[3, 4] == total.sum() == 950
 
 
 # --- events ------------------------------------------------------------------
