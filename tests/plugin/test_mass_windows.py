@@ -404,7 +404,7 @@ def test_pulses_are_not_asked_for_where_the_beam_has_none(viewer: ViewerModel, q
     add(viewer, event_acquisition(windows=windows, pulses_note="a continuous beam"))
     dock = AllSteps(viewer)
     qtbot.addWidget(dock)
-    assert not dock.data.rows.isRowVisible(dock.data.pulses)
+    assert dock.data.pulses.isHidden()
 
 
 def test_a_wrong_pixel_size_can_be_changed(viewer: ViewerModel, qtbot: Any) -> None:

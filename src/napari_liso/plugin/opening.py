@@ -15,7 +15,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QThread, QTimer
 
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import file_name
-from napari_liso.plugin.readings import LARGE_FILE
+from napari_liso.plugin.readings import LARGE_FILE, Reading, read_file
 from napari_liso.plugin.tasks import Task
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class BackgroundReading(QObject):
         self.task.failed.connect(self._on_failed)
         self.task.running_changed.connect(self._on_running)
         show_info(f"Reading {label}. Progress and Cancel are under 'activity', bottom right.")
-        self.task.start(_read, wanted, self._report)
+        self.task.start(read_file, wanted, self._report)
 
     def _report(self, done: float) -> None:
         """Tell the progress, in the thread; stops the reading if Cancel was pressed."""
@@ -139,12 +139,12 @@ class BackgroundReading(QObject):
     def _on_progress(self, done: float, message: str = "") -> None:
         self._bar.update(max(0, round(100 * done) - self._bar.n))
 
-    def _on_read(self, acquisition: Acquisition) -> None:
+    def _on_read(self, reading: Reading) -> None:
         if _window() is not self._viewer or self._bar.is_canceled:
             return
-        for layer_data in ly.acquisition_layers(acquisition):
+        for layer_data in reading.layers:
             ly.add(self._viewer, layer_data)
-        follow_up(acquisition)
+        follow_up(reading.acquisition)
 
     def _on_failed(self, error: Exception) -> None:
         from napari.utils.notifications import show_error
@@ -156,12 +156,6 @@ class BackgroundReading(QObject):
             self._bar.close()
             _running.discard(self)
             self.deleteLater()
-
-
-def _read(wanted: Any, report: Any) -> Acquisition:
-    from napari_liso.readers import read
-
-    return read(wanted, progress=report)
 
 
 def _size(path: Path) -> int:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_liso.isotopes import ion_mass, isotope_of
 from napari_liso.plugin.spectrum import SpectrumCurve
+from napari_liso.readers.checks import window_warnings
 from napari_liso.readers.peaks import propose_windows
 from napari_liso.readers.proposals import matrix_windows, name_of_peak
 from napari_liso.readers.windows import observed_window
 
-__all__ = ["MATRIX", "proposed_windows", "window_at"]
+if TYPE_CHECKING:
+    from napari_liso.acquisition import Acquisition
+
+__all__ = ["MATRIX", "doubts_about", "proposed_windows", "window_at"]
 
 Windows = dict[str, tuple[float, float]]
 
@@ -97,3 +103,13 @@ def window_at(
     lithium = [n for n in ("6Li", "7Li") if np.isclose(ion_mass(n), middle, rtol=3e-3)]
     name = lithium[0] if lithium else name_of_peak(middle)
     return name, (round(float(low), 6), round(float(high), 6))
+
+
+def doubts_about(acquisition: Acquisition, curve: SpectrumCurve, windows: Windows) -> list[str]:
+    """Return what is doubtful about windows and is not among the file's warnings already."""
+    if not windows:
+        return []
+    near = curve.near(windows)  # that is all it takes, and fast
+    found = window_warnings(replace(acquisition, spectrum_source=lambda: near), windows)
+    told = acquisition.metadata.get("warnings", ())
+    return [text for text in found if text not in told]

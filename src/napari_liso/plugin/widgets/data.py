@@ -131,7 +131,10 @@ class DataPanel(Panel):
             and "pulses_note" not in acquisition.metadata  # says why there are none
             and np.dtype(acquisition.counts.dtype).kind in "iu"
         )
-        self.rows.setRowVisible(self.pulses, asked)
+        self.pulses.setVisible(asked)
+        label = self.rows.labelForField(self.pulses)
+        if label is not None:
+            label.setVisible(asked)
         if asked and acquisition is not None:
             self.pulses.show_pulses(
                 str(acquisition.metadata["path"]),

@@ -8,19 +8,23 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_liso.isotopes import ion_mass
-from napari_liso.plugin.acquisitions import file_name, paths_of, with_facts_of
+from napari_liso.plugin.acquisitions import file_name, paths_of
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.mass_scale import MassScale
 from napari_liso.plugin.open_spectrum import OpenSpectrum
-from napari_liso.plugin.readings import read_windows, show_reading
+from napari_liso.plugin.readings import Reading, read_windows, show_reading
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.mass_windows_parts import Parts
 from napari_liso.plugin.widgets.parts import Panel, enable
 from napari_liso.plugin.window_text import fraction_lines, isotope_pairs, python_call
-from napari_liso.plugin.windows_proposed import MATRIX, proposed_windows, window_at
+from napari_liso.plugin.windows_proposed import (
+    MATRIX,
+    doubts_about,
+    proposed_windows,
+    window_at,
+)
 
 if TYPE_CHECKING:
-    from napari_liso.acquisition import Acquisition
     from napari_liso.readers.peaks import Recalibration
 
 __all__ = ["MassWindowsPanel"]
@@ -41,12 +45,8 @@ class MassWindowsPanel(Panel):
         super().__init__(context)
         self._with_remarks = remarks
         self.parts = parts = Parts(context.viewer)
-        self.hint, self.names, self.table, self.view = (
-            parts.hint,
-            parts.names,
-            parts.table,
-            parts.view,
-        )
+        self.hint, self.names = parts.hint, parts.names
+        self.table, self.view = parts.table, parts.view
         self.propose_button, self.make_button = parts.propose_button, parts.make_button
         self.fraction, self.doubts = parts.fraction, parts.doubts
         parts.arrange(self.column, self.message)
@@ -243,19 +243,9 @@ class MassWindowsPanel(Panel):
 
     def _examine(self) -> None:
         """Say what is doubtful about the windows."""
-        from dataclasses import replace
-
-        from napari_liso.readers.checks import window_warnings
-
-        windows = self.windows()
-        if self.open.current is None or self.scale is None or not windows:
-            self.doubts.say("")
-            return
-        near = self.scale.curve.near(windows)
-        found = window_warnings(replace(self.open.current, spectrum_source=lambda: near), windows)
-        # what the remarks on the file say already is not said twice
-        told = self.open.current.metadata.get("warnings", ())
-        self.doubts.say("\n".join(f"⚠ {text}" for text in found if text not in told))
+        if self.open.current is not None and self.scale is not None:
+            found = doubts_about(self.open.current, self.scale.curve, self.windows())
+            self.doubts.say("\n".join(f"⚠ {text}" for text in found))
 
     # --- the mass scale -----------------------------------------------------------------------
 
@@ -299,9 +289,10 @@ class MassWindowsPanel(Panel):
         self.message.say("Reading …")
         self.task.start(
             read_windows,
-            paths_of(self.open.current),
+            self.open.current,
             windows,
             self.scale.recalibrate,
+            self.parts.frames.isChecked(),
             self.task.report,
         )
 
@@ -312,12 +303,11 @@ class MassWindowsPanel(Panel):
     def _on_cancelled(self) -> None:
         self.message.say("Stopped; nothing was changed.")
 
-    def _on_images(self, acquisition: Acquisition) -> None:
-        acquisition = with_facts_of(acquisition, self.open.current)
-        self.open.accept(acquisition)
-        show_reading(self.context.viewer, acquisition, self.parts.frames.isChecked())
-        made = ", ".join(f"{name} {acquisition[name].sum():,}" for name in acquisition.channels)
-        self.message.say(f"Images made (counts): {made}.")
+    def _on_images(self, reading: Reading) -> None:
+        self.open.accept(reading.acquisition)
+        show_reading(self.context.viewer, reading)
+        made = ", ".join(f"{name} {counts:,.0f}" for name, counts in reading.sums().items())
+        self.message.say(f"Images made (counts): {made}." if self.open.has_image else "Kept.")
         self._made = True
         self._pause.start()
         self.made.emit()

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Fold", "Jumps", "Parts"]
 
 _NO_FILE = "No open file holds a spectrum. Open one of an event format, such as SIMS-H5."
-_CHOOSE = "The file holds whole spectra: choose the peaks to make images of."
+_CHOOSE = (
+    "The file holds whole spectra: choose the peaks to make images of. Double-click a peak to "
+    "add it."
+)
 _NO_IMAGE = "The file holds a spectrum, no image: the table has the counts in each window."
 _PROFILE = "The file holds a depth profile of chosen peaks: no image, no mass axis."
 _NAME_TIP = (

@@ -98,7 +98,7 @@ class SpectrumPainter:
             scale = _Scale(frame.area, float(heights.max(initial=1.0)), log)
             self._draw_windows(painter, frame, windows, selected)
             self._draw_steps(painter, frame, scale, edges, heights)
-            self._draw_axes(painter, frame, scale)
+            self._draw_axes(painter, frame, scale, "counts" if curve.are_counts else "intensity")
             self._draw_names(painter, frame, windows, selected)
             if cursor is not None:
                 self._draw_cursor(painter, frame, cursor)
@@ -148,7 +148,7 @@ class SpectrumPainter:
         painter.drawPolyline(QPolygonF(points))
         painter.restore()
 
-    def _draw_axes(self, painter: QPainter, frame: Frame, scale: _Scale) -> None:
+    def _draw_axes(self, painter: QPainter, frame: Frame, scale: _Scale, kind: str) -> None:
         area, metrics = frame.area, QFontMetricsF(painter.font())
         painter.setPen(QPen(self.ink, 1.0))
         painter.drawLine(area.bottomLeft(), area.bottomRight())
@@ -174,7 +174,7 @@ class SpectrumPainter:
             int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop),
             "mass (u)",
         )
-        painter.drawText(QPointF(2, metrics.ascent() + 2), "counts")
+        painter.drawText(QPointF(2, metrics.ascent() + 2), kind)
 
     def _draw_names(
         self,
@@ -185,7 +185,7 @@ class SpectrumPainter:
     ) -> None:
         """Write the names above their windows, those that have room; the selected one first."""
         area, metrics = frame.area, QFontMetricsF(painter.font())
-        taken = [(0.0, area.left() - 2 + metrics.horizontalAdvance("counts") - _LEFT + 6)]
+        taken = [(0.0, 8 + metrics.horizontalAdvance("intensity"))]  # the name of the axis
         for name in sorted(windows, key=lambda one: one != selected):
             low, high = windows[name]
             middle = frame.x((low + high) / 2)
