@@ -298,8 +298,11 @@ def index_blocks(path: Path, start: int) -> Index:
         place, short = block.place + block.there, block.there < block.size
     begun = [n + (tile in build.pending) for tile, n in enumerate(build.ended)]
     return Index(
-        *(np.asarray(column) for column in (build.kind, build.place, build.records)),
-        *(np.asarray(column) for column in (build.frame, build.tile)),
+        kind=np.asarray(build.kind),
+        place=np.asarray(build.place),
+        records=np.asarray(build.records),
+        frame=np.asarray(build.frame),
+        tile=np.asarray(build.tile),
         tiles=list(build.tiles),
         frames=max(begun, default=0),
         open_frames=len(build.pending),

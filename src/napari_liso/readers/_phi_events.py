@@ -184,7 +184,9 @@ class Events:
         FormatError
             If too many of them are no ions.
         """
-        empty, damaged, outside, records = (int(n) for n in sum(self._tally.values()))
+        empty, damaged, outside, records = (
+            int(n) for n in sum(self._tally.values(), np.zeros(4, np.int64))
+        )
         if damaged + outside > _TOO_MANY_DAMAGED * records or empty > _TOO_MANY_EMPTY * records:
             raise FormatError(
                 self.path,
