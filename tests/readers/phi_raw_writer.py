@@ -1,6 +1,7 @@
 """Writes PHI raw files (SmartSoft, WinCadence) from lists of ions, as the format is described.
 
-Shares nothing with the reader: records are put together from the fields' widths.
+Shares nothing with the reader: records are put together from the fields' widths,
+and images are counted ion by ion.
 """
 
 from __future__ import annotations
@@ -143,3 +144,35 @@ def rebuild(archive: Path, path: Path) -> Path:
         parts += [block(1, content[at : at + 4096]) for at in range(0, len(content), 4096)]
         parts.append(block(2))
     return write(path, *parts, tail, end())
+
+
+SLOPE, OFFSET = 0.4, -1.5  # of the header above
+PIXELS = 8
+
+
+def flight_time(mass: float, slope: float = SLOPE, offset: float = OFFSET) -> int:
+    return round((np.sqrt(mass) - offset) / slope * 1e6)
+
+
+LI6, LI7, NA = (flight_time(mass) for mass in (6.0146, 7.0155, 22.989))
+
+
+def random_ions(seed: int, number: int, pixels: int = PIXELS) -> list[Ion]:
+    rng = np.random.default_rng(seed)
+    times = rng.choice([LI6, LI7, NA], number) + rng.integers(-900, 900, number)
+    x, y = rng.integers(0, pixels, (2, number))
+    return list(zip(times.tolist(), x.tolist(), y.tolist(), strict=True))
+
+
+#: Three frames, the second of nothing.
+FRAMES = [random_ions(seed, number) for seed, number in enumerate((60, 0, 43))]
+
+
+def images(frames: list[list[Ion]], near: int | None, pixels: int = PIXELS) -> np.ndarray:
+    """Count ions one by one, row 0 at the top."""
+    cube = np.zeros((len(frames), pixels, pixels), int)
+    for frame, ions in enumerate(frames):
+        for time, x, y in ions:
+            if near is None or abs(time - near) < 1000:
+                cube[frame, pixels - 1 - y, x] += 1
+    return cube
