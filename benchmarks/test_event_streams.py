@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_liso.readers import iontof_tree
+from napari_liso.readers.iontof import tree as iontof_tree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "readers"))
 writer = pytest.importorskip("iontof_tree_writer")

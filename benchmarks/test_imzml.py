@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_liso.readers import imzml
+from napari_liso.readers.imzml import reader as imzml
 
 SIZE = 128
 WINDOW = (6.9, 7.1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_liso.readers import nanosims
+from napari_liso.readers.cameca import nanosims
 
 IMAGE = Path(__file__).resolve().parents[2] / "shared/data/nanosims/image sun.im"
 #: Counts in all images, as both find them.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_liso.counting.fraction import isotope_fraction
-from napari_liso.readers import simsh5
+from napari_liso.readers.phi import simsh5
 
 ARCHIVE = Path(__file__).resolve().parents[2] / "shared/data/simsh5/PowerCo-102-Pos-Cu_Grid.h5"
 WINDOW = (62.5, 63.5)  # wide: the other reader uses the stale calibration

@@ -49,7 +49,7 @@ def test_import_is_light() -> None:
 
 def test_science_needs_no_display() -> None:
     modules = science_modules()
-    assert "napari_liso.readers.simsh5" in modules
+    assert "napari_liso.readers.phi.simsh5" in modules
     loaded = loaded_after(
         "import importlib\n" + "\n".join(f"importlib.import_module({m!r})" for m in modules)
     )

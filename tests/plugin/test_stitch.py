@@ -47,6 +47,7 @@ def panel(viewer: ViewerModel, qtbot: QtBot) -> Iterator[StitchPanel]:
     dock = StitchDock(viewer)  # kept until the test ends
     qtbot.addWidget(dock)
     yield dock.stitch
+    dock.close()
 
 
 def stitched(panel: StitchPanel, qtbot: QtBot) -> np.ndarray:

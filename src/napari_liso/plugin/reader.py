@@ -115,7 +115,7 @@ def _note_companions(path: FilePath, measured: object) -> None:
 
 def _has_peaks(paths: list[str], names_in: Callable[[FilePath], Iterable[str]]) -> bool:
     """Tell whether files that may hold anything say that they are isotope maps."""
-    from napari_liso.readers._peak_names import read_sidecar
+    from napari_liso.readers.arrays.peak_names import read_sidecar
 
     if len(paths) > 1:
         return all(_names_isotope(FilePath(path)) for path in paths)
@@ -129,7 +129,7 @@ def _names_in_tiff(path: FilePath) -> Iterable[str]:
     """Return the names of the peaks in a TIFF."""
     import tifffile
 
-    from napari_liso.readers._peak_names import names_in_file
+    from napari_liso.readers.arrays.peak_names import names_in_file
 
     with tifffile.TiffFile(path) as file:
         found = names_in_file(file)
@@ -138,9 +138,9 @@ def _names_in_tiff(path: FilePath) -> Iterable[str]:
 
 def _names_in_zarr(path: FilePath) -> list[str]:
     """Return the names of all channels in a zarr store."""
-    from napari_liso.readers._named_arrays import texts
-    from napari_liso.readers._ome_zarr import images
-    from napari_liso.readers._zarr_store import nodes, open_store
+    from napari_liso.readers.arrays.named_arrays import texts
+    from napari_liso.readers.arrays.ome_zarr import images
+    from napari_liso.readers.arrays.zarr_store import nodes, open_store
 
     store = open_store(path)
     arrays = [] if store is None else images(store, nodes(store))

@@ -18,6 +18,8 @@ and, where the format needs them,
     Files that are read along with `path`, so that both may be dropped together.
 ``outline(path) -> iterator of str``
     Blocks or headers in words, for `probe`; as far as a damaged file can be followed.
+``why_not(path) -> str or None``
+    Of a file that no module recognises: why this format does not read it either.
 
 What holds for all formats is done once, after the module: windows by name,
 recalibration, and the warnings before numbers (`peaks`, `checks`).
@@ -43,25 +45,25 @@ AnyPath = str | PathLike[str]
 # In the order in which they are asked, those with a magic number first; each is
 # imported when its turn comes.
 _MODULES = (
-    "simsh5",
-    "tofwerk",
-    "hdf5_array",
-    "zarr_array",
-    "phi_raw",
-    "iontof_tree",
-    "tiff",
-    "imzml",
-    "nanosims",
-    "bif",
-    "bif3d",
-    "itzip",
-    "iontof_text",
-    "grd",
+    "phi.simsh5",
+    "tofwerk.reader",
+    "arrays.hdf5",
+    "arrays.zarr",
+    "phi.raw",
+    "iontof.tree",
+    "arrays.tiff",
+    "imzml.reader",
+    "cameca.nanosims",
+    "iontof.bif",
+    "iontof.bif3d",
+    "iontof.itzip",
+    "iontof.text",
+    "iontof.grd",
 )
 #: Those that read folders too; no other is asked about one.
-_FOLDERS: frozenset[str] = frozenset({"zarr_array"})
-#: Those of formats that hold anything; they say why they do not read a file of theirs.
-_CONTAINERS = ("hdf5_array", "zarr_array")
+_FOLDERS: frozenset[str] = frozenset({"arrays.zarr"})
+#: Those that can say of a file why they do not read it.
+_EXPLAIN = ("arrays.hdf5", "arrays.zarr", "imzml.reader")
 
 
 def module_for(path: Path) -> ModuleType | None:
@@ -192,8 +194,8 @@ def _check_exists(path: Path) -> None:
 
 def _module_of(path: Path) -> ModuleType:
     module = module_for(path)
-    for container in _CONTAINERS if module is None else ():
-        reason = importlib.import_module(f"{__name__}.{container}").why_not(path)
+    for name in _EXPLAIN if module is None else ():
+        reason = importlib.import_module(f"{__name__}.{name}").why_not(path)
         if reason is not None:
             raise FormatError(path, reason)
     if module is None and path.is_dir():

@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 
 from napari_liso.errors import FormatError
-from napari_liso.readers import _hdf5, _named_arrays
-from napari_liso.readers._named_arrays import NamedArray, axes_of, axis_names
+from napari_liso.readers import _hdf5
+from napari_liso.readers.arrays import named_arrays
+from napari_liso.readers.arrays.named_arrays import NamedArray, axes_of, axis_names
 
 __all__ = ["arrays_in", "arrays_of", "listing", "outline", "root_attributes", "validate"]
 
@@ -262,15 +263,15 @@ def _array(item: h5py.Dataset, place: str) -> NamedArray | None:
         if (
             item.is_virtual
             or item.shape is None
-            or not _named_arrays.MIN_DIMENSIONS <= item.ndim <= _named_arrays.MAX_DIMENSIONS
-            or item.dtype.kind not in _named_arrays.KINDS
+            or not named_arrays.MIN_DIMENSIONS <= item.ndim <= named_arrays.MAX_DIMENSIONS
+            or item.dtype.kind not in named_arrays.KINDS
         ):
             return None
         names = axis_names(_readable(item, "axes"), item.ndim)
         if axes_of(names) is None:
             labels = axis_names(_plain(_readable(item, "DIMENSION_LABELS")), item.ndim)
             names = labels if axes_of(labels) is not None else _scale_names(item) or names
-        given = {name: _plain(_readable(item, name)) for name in _named_arrays.ATTRIBUTES}
+        given = {name: _plain(_readable(item, name)) for name in named_arrays.ATTRIBUTES}
         return NamedArray(
             place,
             tuple(int(n) for n in item.shape),

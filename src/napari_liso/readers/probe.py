@@ -58,7 +58,7 @@ def probe(path: str | PathLike[str]) -> Iterator[str]:
     yield f"format: {'not recognised' if module is None else module.NAME}"
     if module is None and not path.is_dir() and head(path, 8) == _hdf5.SIGNATURE:
         yield "It is an HDF5 file, but of no kind known here."
-        outline = _hdf5_outline.outline
+        outline: Any = _hdf5_outline.outline
     else:
         outline = getattr(module, "outline", None)
     if outline is not None:

@@ -1,0 +1,1 @@
+"""Cameca: images of the NanoSIMS."""

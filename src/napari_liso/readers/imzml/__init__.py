@@ -1,0 +1,1 @@
+"""imzML, the common format of mass spectrometry imaging."""

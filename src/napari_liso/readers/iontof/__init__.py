@@ -1,0 +1,1 @@
+"""ION-TOF: SurfaceLab's block tree, raw events, text exports and BIF images."""

@@ -1,0 +1,1 @@
+"""Tofwerk: HDF5 files of FIB-SIMS instruments (TESCAN, Thermo Fisher)."""

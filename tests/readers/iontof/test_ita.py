@@ -1,0 +1,492 @@
+"""Images and spectra of ION-TOF's ITA, ITS and ITAX files."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import iontof_tree_writer as w
+import numpy as np
+import pytest
+from hostile import EXAMPLES, assert_cut_is_noticed, bounded, damage, fuzz, outcome
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_liso import readers
+from napari_liso.errors import FormatError
+from napari_liso.readers import _lazy
+from napari_liso.readers._lazy import LazyCounts
+from napari_liso.readers.iontof import tree as iontof_tree
+
+CHANNELS, SCANS, HEIGHT, WIDTH = 4, 5, 6, 7
+NAMES = ("total", "sum of rest", "6Li+", "7Li+")
+SF, K0 = 1000.0, 50.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "images.ita"
+
+
+def cube(seed: int = 2) -> np.ndarray:
+    """Counts with a gradient, so that no flip goes unseen."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    mean = 1 + y + 0.3 * x
+    return np.random.default_rng(seed).poisson(mean, (CHANNELS, SCANS, HEIGHT, WIDTH))
+
+
+def tree(
+    path: Path, stack: w.Folder, *more: w.Leaf | w.Folder, peaks: w.Folder | None = None
+) -> Path:
+    """A file with some images."""
+    w.write(
+        path,
+        [
+            w.si_image(HEIGHT, WIDTH),
+            w.Folder("filterdata", [w.Folder("TofCorrection", [stack])]),
+            w.intervals() if peaks is None else peaks,
+            w.settings(SCANS, WIDTH),
+            *more,
+        ],
+    )
+    return path
+
+
+def without_size(stack: w.Folder) -> w.Folder:
+    """Leave out what states the size and number of images, as some files do."""
+    (reduced,) = stack.content
+    assert isinstance(reduced, w.Folder)
+    reduced.content = [item for item in reduced.content if isinstance(item, w.Folder)]
+    for folder in reduced.content:
+        assert isinstance(folder, w.Folder)
+        folder.content = [item for item in folder.content if isinstance(item, w.Folder)]
+    return stack
+
+
+def test_images(path: Path) -> None:
+    counts = cube()
+    w.ita(path, counts)
+    acq = readers.read(path)
+    assert acq.channels == NAMES
+    assert acq.counts.dtype == np.uint32
+    np.testing.assert_array_equal(acq.counts, counts)
+    np.testing.assert_array_equal(acq["7Li+"], counts[3].sum(axis=0))
+    np.testing.assert_array_equal(acq.masses, [np.nan, np.nan, 6.0151, 7.016])
+    assert acq.pixel_size == pytest.approx((50e-6 / WIDTH, 50e-6 / WIDTH))
+    facts = acq.metadata
+    assert facts["format"] == "ION-TOF ITA"
+    assert facts["counts_are"] == "raw"
+    assert facts["polarity"] == "positive"
+    assert facts["frames"] == SCANS
+    assert facts["mass_intervals"] == {"6Li+": [6.0, 6.05], "7Li+": [7.0, 7.05]}
+    assert "flipped" in facts["origin"]
+    assert "public" in facts["experimental"]
+    with pytest.raises(ValueError, match="no spectrum"):
+        acq.spectrum()
+
+
+def test_as_pyspm(path: Path) -> None:
+    pyspm = pytest.importorskip("pySPM")
+    # Steps before mass zero are left out: it squares them to masses above zero.
+    w.ita(path, cube(), np.concatenate([np.zeros(26), np.arange(1000)]))
+    acq = iontof_tree.read(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = pyspm.ITA(str(path))
+        for channel in range(CHANNELS):
+            for scan in range(SCANS):
+                image = np.flipud(other.get_image(channel, scan))
+                np.testing.assert_array_equal(acq.counts[channel, scan], image)
+            total = np.flipud(other.get_added_image(channel))
+            np.testing.assert_array_equal(acq[acq.channels[channel]], total)
+        assert other.fov / other.sx == pytest.approx(acq.pixel_size[0])  # type: ignore[index]
+        peaks = other.get_masses()
+        mass, counts = other.get_spectrum(uncorrected=True)
+    assert [peak["assign"] or peak["desc"] for peak in peaks] == list(acq.channels)
+    # It lists steps without counts too.
+    np.testing.assert_allclose(acq.spectrum()[0], mass[counts > 0])
+    np.testing.assert_array_equal(acq.spectrum()[1], counts[counts > 0])
+
+
+def test_windows_cannot_change_images(path: Path) -> None:
+    w.ita(path, cube(), np.ones(2000))
+    with pytest.raises(ValueError, match="ITM file"):
+        readers.read(path, {"6Li": (5.9, 6.1)})
+
+
+def test_images_by_serial_number(path: Path) -> None:
+    counts = cube()
+    serials = [f"{{SERIAL-{n}}}" for n in range(CHANNELS)]
+    tree(path, w.serial_images(counts, serials))
+    acq = iontof_tree.read(path)
+    assert acq.channels == NAMES
+    np.testing.assert_array_equal(acq.counts, counts)
+
+
+def test_serial_numbers_as_pyspm(path: Path) -> None:
+    pyspm = pytest.importorskip("pySPM")
+    tree(
+        path, w.serial_images(cube(), [f"{{SERIAL-{n}}}" for n in range(4)]), w.mass_scale(SF, K0)
+    )
+    acq = iontof_tree.read(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other = pyspm.ITA(str(path))
+        image = other.get_sum_image_by_sn("{SERIAL-2}", [1], raw=True)
+    np.testing.assert_array_equal(acq.counts[2, 1], np.flipud(image))
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_sums_alone(path: Path, stated: bool) -> None:
+    sums = cube().sum(axis=1)
+    tree(path, w.image_stack(None, sums, pulses=70 if stated else 0))
+    acq = iontof_tree.read(path)
+    assert acq.counts.shape == (CHANNELS, 1, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(acq.counts[:, 0], sums)
+    assert acq.pulses is not None
+    assert acq.pulses.item() == (70 if stated else 3 * SCANS)
+    assert any("only their sum" in text for text in acq.metadata["warnings"])
+
+
+def test_the_size_may_stand_elsewhere(path: Path) -> None:
+    counts = cube()
+    tree(path, without_size(w.image_stack(counts, None)))
+    np.testing.assert_array_equal(iontof_tree.read(path).counts, counts)
+
+
+def test_pulses(path: Path) -> None:
+    w.ita(path, cube())
+    acq = iontof_tree.read(path)
+    assert acq.pulses is not None
+    assert np.broadcast_to(acq.pulses, acq.counts.shape[1:]).max() == 3
+    # Images of another size than the raster: nobody says how many pulses a pixel is.
+    w.write(
+        path,
+        [
+            w.si_image(2 * HEIGHT, 2 * WIDTH),
+            w.at_path("filterdata/TofCorrection", w.image_stack(cube(), None)),
+            w.intervals(),
+            w.settings(SCANS, 2 * WIDTH),
+        ],
+    )
+    acq = iontof_tree.read(path)
+    assert acq.pulses is None
+    assert any("pulses of each are not known" in text for text in acq.metadata["warnings"])
+
+
+def test_names(path: Path) -> None:
+    peaks = w.intervals(
+        [
+            ("lithium", "Li+", (6.9, 7.0, 7.1)),
+            ("リチウム6", "", (5.9, 6.0, 6.1)),
+            ("", "", (22.9, 22.99, 23.1)),
+            ("", "Li+", (1, 2, 3)),
+        ]
+    )
+    tree(path, w.image_stack(cube(), None), peaks=peaks)
+    assert iontof_tree.read(path).channels == ("Li+", "リチウム6", "22.99u", "Li+ (2)")
+
+
+def test_peaks_that_nothing_names(path: Path) -> None:
+    tree(path, w.image_stack(cube(), None), peaks=w.Folder("MassIntervalList", []))
+    acq = iontof_tree.read(path)
+    assert acq.channels == tuple(f"image {n}" for n in range(CHANNELS))
+    assert np.isnan(acq.masses).all()
+
+
+def test_a_peak_that_was_added_later(path: Path) -> None:
+    """Its image says by a serial number which peak it is of, not by its own number."""
+    stack = w.image_stack(cube(), None)
+    (reduced,) = stack.content
+    assert isinstance(reduced, w.Folder)
+    scans = reduced.content[0]
+    assert isinstance(scans, w.Folder)
+    image = scans.content[4 + 1]
+    assert isinstance(image, w.Folder)
+    image.content.append(w.Leaf("Image.MassIntervalSN", b"{SERIAL-9}"))
+    peaks = w.intervals()
+    peaks.content.append(w.interval(4, 9, "", "Na+", (22.9, 22.99, 23.1), "{SERIAL-9}"))
+    tree(path, stack, peaks=peaks)
+    assert iontof_tree.read(path).channels == ("total", "Na+", "6Li+", "7Li+")
+
+
+def test_images_are_made_when_they_are_looked_at(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = cube()
+    w.ita(path, counts)
+    monkeypatch.setattr(_lazy, "PLAIN_BYTES", 10)
+    acq = iontof_tree.read(path)
+    assert isinstance(acq.counts, LazyCounts)
+    np.testing.assert_array_equal(acq.counts[2, 3], counts[2, 3])
+    np.testing.assert_array_equal(acq["6Li+"], counts[2].sum(axis=0))
+    with path.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(FormatError, match="changed since"):
+        acq.counts[0, 0]
+
+
+# -- spectra ------------------------------------------------------------------------------------
+
+
+def spectrum() -> np.ndarray:
+    """Counts by two channels; step 1275 is channel 2550, at 6.25 u."""
+    found = np.zeros(2000, int)
+    found[1273:1278] = [3, 10, 100, 20, 4]
+    found[1347] = 50
+    return found
+
+
+def test_the_spectrum_of_images(path: Path) -> None:
+    w.ita(path, cube(), spectrum())
+    acq = iontof_tree.read(path)
+    mass, counts = acq.spectrum()
+    np.testing.assert_array_equal(counts, [3, 10, 100, 20, 4, 50])
+    assert counts.dtype == np.int64
+    assert mass[2] == pytest.approx(((2 * 1275 - K0) / SF) ** 2)
+    assert acq.metadata["images_of_chosen_peaks"]
+
+
+def its(path: Path, counts: np.ndarray | None, corrected: np.ndarray) -> Path:
+    folder = w.Folder("TofCorrection", [w.spectrum_folder(SF, K0, counts, corrected)])
+    w.write(path, [w.Folder("filterdata", [folder]), w.settings(1, 128)])
+    return path
+
+
+def test_a_spectrum_alone_is_one_pixel(path: Path) -> None:
+    its(path, spectrum(), spectrum() * 1.01)
+    acq = readers.read(path, {"a": (6.2, 6.3), "b": (6.9, 7.1)})
+    # By hand: 6.2 u is channel 2539.98 and 6.3 u channel 2559.98, so steps 1270 to 1279.
+    assert acq.counts.tolist() == [[[[137]]], [[[50]]]]
+    assert acq.counts.dtype.kind == "i"
+    assert acq.metadata["counts_are"] == "raw"
+    assert acq.metadata["format"] == "ION-TOF ITS"
+    assert readers.read(path)["total"].tolist() == [[187]]
+
+
+def test_corrected_intensities_are_no_counts(path: Path) -> None:
+    its(path, None, spectrum() * 1.5)
+    acq = readers.read(path, {"a": (6.2, 6.3)})
+    assert acq["a"].item() == pytest.approx(137 * 1.5)
+    assert acq.counts.dtype.kind == "f"
+    assert acq.metadata["counts_are"].startswith("not counts:")
+    assert any("not counts" in text for text in acq.metadata["warnings"])
+
+
+def test_counts_that_the_file_rounded(path: Path) -> None:
+    big = spectrum()
+    big[1275] = 2**25 + 1
+    its(path, big, big)
+    assert any("rounded" in text for text in iontof_tree.read(path).metadata["warnings"])
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, np.inf])
+def test_spectra_that_are_none(path: Path, value: float) -> None:
+    bad = spectrum().astype(float)
+    bad[7] = value
+    its(path, bad, bad)
+    with pytest.raises(FormatError, match="negative or missing"):
+        iontof_tree.read(path)
+    # Images do not suffer from it.
+    w.ita(path, cube(), bad)
+    acq = iontof_tree.read(path)
+    assert acq.counts.shape[0] == CHANNELS
+    assert any("spectrum in the file could not be read" in t for t in acq.metadata["warnings"])
+
+
+# -- SurfaceLab 7 ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_surfacelab_7(path: Path, packed: bool) -> None:
+    w.surfacelab7(path, spectrum() * 1.25, packed)
+    acq = readers.read(path, {"a": (6.2, 6.3)})
+    assert acq["a"].item() == pytest.approx(137 * 1.25)
+    assert acq.counts.shape == (1, 1, 1, 1)
+    mass, counts = acq.spectrum()
+    assert mass[2] == pytest.approx(((2 * 1275 - K0) / SF) ** 2)
+    assert counts[2] == 125.0
+    facts = acq.metadata
+    assert facts["polarity"] == "negative"
+    assert facts["field_of_view_m"] == pytest.approx(5e-4)
+    assert facts["acquired"] == "Tue Mar 24 10:11:12 2026"
+    assert facts["counts_are"].startswith("not counts:")
+    assert facts["mass_intervals"] == {"7Li-": [6.9, 7.1]}
+    assert any("images" in text and "BIF6" in text for text in facts["warnings"])
+
+
+def test_surfacelab_7_without_a_spectrum(path: Path) -> None:
+    w.surfacelab7(path, None, packed=False)
+    with pytest.raises(FormatError, match=r"SurfaceLab 7.*BIF6 or imzML.*GRD"):
+        iontof_tree.read(path)
+
+
+def test_a_spectrum_of_another_length(path: Path) -> None:
+    w.surfacelab7(path, spectrum(), packed=False)
+    content = path.read_bytes()
+    place = content.index(b"sizeSpectrum\xd0\7\0\0") + len("sizeSpectrum")
+    path.write_bytes(content[:place] + w.u32(1999) + content[place + 4 :])
+    with pytest.raises(FormatError, match="1999 steps"):
+        iontof_tree.read(path)
+
+
+# -- what is not whole, and what lies ---------------------------------------------------------
+
+
+def warned(path: Path, *words: str) -> bool:
+    texts = iontof_tree.read(path).metadata["warnings"]
+    return any(all(word in text for word in words) for text in texts)
+
+
+def test_a_scan_that_is_missing(path: Path) -> None:
+    stack = w.image_stack(cube(), None)
+    (reduced,) = stack.content
+    assert isinstance(reduced, w.Folder)
+    scans = reduced.content[0]
+    assert isinstance(scans, w.Folder)
+    image = scans.content[6]
+    assert isinstance(image, w.Folder)
+    del image.content[3]
+    tree(path, stack)
+    with pytest.raises(FormatError, match=r"incomplete: scan 3.*6Li"):
+        iontof_tree.read(path)
+
+
+def test_fewer_scans_than_stated(path: Path) -> None:
+    counts = cube()[:, :3]
+    tree(path, without_size(w.image_stack(counts, None)))
+    assert warned(path, "incomplete", "5 scans", "3 are")
+
+
+def test_scans_that_do_not_add_up(path: Path) -> None:
+    sums = cube().sum(axis=1)
+    sums[2] += 1
+    tree(path, w.image_stack(cube(), sums))
+    assert warned(path, "6Li+", str(int(sums[2].sum())))
+    w.ita(path, cube())
+    assert not warned(path, "add up")
+
+
+def test_drift_in_the_file_is_told(path: Path) -> None:
+    for shift, told in ((0, False), (-4, True)):
+        stack = w.image_stack(cube(), None)
+        (reduced,) = stack.content
+        assert isinstance(reduced, w.Folder)
+        scans = reduced.content[0]
+        assert isinstance(scans, w.Folder)
+        raw = np.full((SCANS, 2), shift, "<i4").tobytes()
+        leaf = w.Leaf("ImageStack.ShiftCoordinates", raw, packed=True)
+        scans.content.append(w.Folder("ShiftCoordinates", [leaf]))
+        tree(path, stack)
+        assert warned(path, "drift", "4 pixels") == told
+
+
+@pytest.mark.parametrize("size", [0, 4 * HEIGHT * WIDTH - 1, 4 * HEIGHT * WIDTH + 1, None])
+@pytest.mark.parametrize("kind", [0, 0x80])
+def test_images_of_another_size(path: Path, size: int | None, kind: int) -> None:
+    stack = w.image_stack(cube(), None)
+    (reduced,) = stack.content
+    assert isinstance(reduced, w.Folder)
+    image = reduced.content[0].content[5].content[2]  # type: ignore[union-attr]
+    assert isinstance(image, w.Leaf)
+    image.value = w.bomb(2**30) if size is None else zlib.compress(bytes(size))
+    image.kind = kind
+    tree(path, stack)
+    with bounded(seconds=3, memory=2**28):
+        found = outcome(iontof_tree.read, path)
+    assert isinstance(found, FormatError)
+    assert "that it should" in found.reason or "were expected" in found.reason
+
+
+def test_one_image_for_two_scans(path: Path) -> None:
+    stack = w.image_stack(cube(), None)
+    (reduced,) = stack.content
+    assert isinstance(reduced, w.Folder)
+    images = reduced.content[0].content[5].content  # type: ignore[union-attr]
+    original = images[1]
+    content_of = w.Folder("Image", images, 1)
+    assert isinstance(original, w.Leaf)
+    tree(path, stack)
+    content = bytearray(path.read_bytes())
+    # The second entry of this list is made to point at the block of the first.
+    first = content.index(w.u64(original.at))
+    second = content.index(w.u64(images[2].at))
+    content[second : second + 8] = content[first : first + 8]
+    path.write_bytes(content)
+    assert len(content_of.content) == SCANS
+    with pytest.raises(FormatError, match="twice"):
+        iontof_tree.read(path)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**16, 2**31 - 1])
+def test_sizes_that_lie(path: Path, size: int) -> None:
+    w.ita(path, cube())
+    content = path.read_bytes()
+    for axis in (b"Image.XSize", b"Image.YSize"):
+        place = content.index(axis + (b"\7" if axis[6:7] == b"X" else b"\6") + bytes(3)) + len(
+            axis
+        )
+        content = content[:place] + w.u32(size) + content[place + 4 :]
+    path.write_bytes(content)
+    found = outcome(iontof_tree.read, path)
+    assert isinstance(found, FormatError)
+
+
+def test_nothing_that_can_be_read(path: Path) -> None:
+    w.write(path, [w.settings(1, 8), w.Leaf("x", b"")])
+    with pytest.raises(FormatError, match="neither raw events nor images nor a spectrum"):
+        iontof_tree.read(path)
+
+
+def test_every_cut_is_noticed(path: Path) -> None:
+    offsets = w.ita(path, cube(), spectrum())
+    whole = iontof_tree.read(path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(7)
+    for cut in [*offsets[1::2], *rng.integers(0, len(content), 40)]:
+        path.write_bytes(content[:cut])
+        assert_cut_is_noticed(iontof_tree.read, path, whole, int(cut))
+
+
+CONTENT: dict[str, bytes] = {}
+
+
+@fuzz
+@given(data=st.data(), kind=st.sampled_from(["ita", "itax", "serial"]))
+def test_fuzz(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kind: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzz" / "images.ita"
+    if not CONTENT:
+        path.parent.mkdir(exist_ok=True)
+        w.ita(path, cube(), spectrum())
+        CONTENT["ita"] = path.read_bytes()
+        w.surfacelab7(path, spectrum(), packed=True, pickle=b"\x80\x04N.")
+        CONTENT["itax"] = path.read_bytes()
+        tree(path, w.serial_images(cube(), [f"{{SERIAL-{n}}}" for n in range(CHANNELS)]))
+        CONTENT["serial"] = path.read_bytes()
+    path.write_bytes(data.draw(damage(CONTENT[kind])))
+    outcome(iontof_tree.read, path)
+
+
+def test_fuzz_flips_never_change_counts_in_silence(path: Path) -> None:
+    """Images carry check sums, their sums are stored beside them."""
+    w.ita(path, cube()[:, :2])
+    whole = path.read_bytes()
+    expected = iontof_tree.read(path)
+    rng = np.random.default_rng(9)
+    for place in rng.integers(8, len(whole), 2 * EXAMPLES):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        found = outcome(iontof_tree.read, path)
+        if isinstance(found, FormatError) or np.array_equal(found.counts, expected.counts):
+            continue
+        assert len(found.metadata["warnings"]) > len(expected.metadata["warnings"])
+
+
+def test_other_arrays() -> None:
+    """What the writer writes is upside down, as the files are."""
+    stack = w.image_stack(np.arange(6).reshape(1, 1, 2, 3), None)
+    leaf: Any = stack.content[0].content[0].content[4].content[0]  # type: ignore[union-attr]
+    assert np.frombuffer(zlib.decompress(leaf.value), "<u4").tolist() == [3, 4, 5, 0, 1, 2]
