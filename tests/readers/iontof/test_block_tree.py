@@ -18,7 +18,7 @@ from napari_liso.readers.iontof import tree as iontof_tree
 from napari_liso.readers.iontof.block_tree import BlockTree, Truncated
 from napari_liso.readers.iontof.block_values import inflate_pieces, parse_property, value_text
 
-SOURCE = Path(iontof_tree.__file__).parent
+SOURCE = Path(iontof_tree.__file__).parents[1]  # all readers
 
 
 @pytest.fixture
@@ -388,9 +388,8 @@ def test_a_payload_does_not_run(tmp_path: Path) -> None:
 
 
 def test_nothing_here_could_run_it() -> None:
-    names = ("_block_*.py", "_surfacelab_*.py", "_it?_*.py", "iontof_tree.py")
-    modules = [module for name in names for module in SOURCE.glob(name)]
-    assert len(modules) >= 8
+    modules = list(SOURCE.rglob("*.py"))
+    assert len(modules) > 50
     for module in modules:
         text = module.read_text()
         for word in ("import pickle", "marshal", "eval(", "exec(", "__import__", "np.load"):
