@@ -130,7 +130,9 @@ def _names_in_tiff(path: FilePath) -> Iterable[str]:
     import tifffile
 
     from napari_liso.readers.arrays.peak_names import names_in_file
+    from napari_liso.readers.arrays.tiff_chain import check_chain
 
+    check_chain(path)  # tifffile would follow a chain that leads back for ever
     with tifffile.TiffFile(path) as file:
         found = names_in_file(file)
     return found[1] if found else ()

@@ -392,7 +392,7 @@ def test_not_an_image(tmp_path: Path, spectra: dict) -> None:
     assert recognise(plain) is None
     (tmp_path / "lonely.ibd").write_bytes(bytes(100))
     assert recognise(tmp_path / "lonely.ibd") is None
-    with pytest.raises(liso.FormatError, match="lonely[.]imzML, beside it"):
+    with pytest.raises(liso.FormatError, match=r"lonely\.imzML, beside it"):
         liso.read(tmp_path / "lonely.ibd")
 
 
