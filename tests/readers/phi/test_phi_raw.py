@@ -373,3 +373,28 @@ def test_blocks_are_walked_through_once(plain: Path, monkeypatch: pytest.MonkeyP
     content = plain.read_bytes()
     plain.write_bytes(content + writer.appended(0.401, -1.51))
     assert liso.read(plain).metadata["calibration"]["slope"] == 0.401
+
+
+# --- another reader -----------------------------------------------------------
+
+
+def test_as_another_reader_decodes_it(rebuilt: Path) -> None:
+    """thyra (MIT) needs Python 3.12 and many packages; where it is, it must agree."""
+    thyra = pytest.importorskip("thyra.readers.phi", reason="thyra is not installed")
+    header = thyra.parse_phi_header(rebuilt)
+    index = thyra.scan_blocks(rebuilt, header)
+    acq = liso.read(rebuilt)
+    image = np.zeros((256, 256), int)
+    times = []
+    for x, y, time in thyra.iter_event_batches(rebuilt, index):
+        np.add.at(image, (y, x), 1)
+        times.append(time)
+    np.testing.assert_array_equal(acq["total"], image[::-1])
+    assert acq.counts.shape[1] == index.n_frames
+    calibration = acq.metadata["calibration"]
+    assert (calibration["slope"], calibration["offset"]) == index.appended_calibration()
+    occupied, number = np.unique(np.concatenate(times), return_counts=True)
+    mass, counts = acq.spectrum()
+    np.testing.assert_array_equal(counts, number)
+    root = occupied * 1e-6 * calibration["slope"] + calibration["offset"]
+    np.testing.assert_allclose(mass, np.maximum(root, 0) ** 2, atol=1e-9)
