@@ -247,4 +247,4 @@ def _common(fields: list[Acquisition]) -> dict[str, Any]:
         key: value
         for key, value in first.items()
         if key not in own and all(field.metadata.get(key) == value for field in fields)
-    } | {"path": first.get("path"), "counts_are": "raw"}
+    } | {"counts_are": "raw"}

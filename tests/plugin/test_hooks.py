@@ -116,6 +116,7 @@ def test_the_manifest_is_valid_and_all_that_it_names_exists(repository: Path) ->
         "Isotope ratio",
         "Label boundaries",
         "Mass windows",
+        "Stitch fields",
     }
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tifffile
 
-from napari_liso.readers import _progress
+from napari_liso.readers import _progress, read
 from napari_liso.readers._lazy import ChannelStack, LazyCounts, channel_stack
 
 CUBE = np.arange(2 * 4 * 3 * 5, dtype=np.uint16).reshape(2, 4, 3, 5)
@@ -78,3 +81,19 @@ def test_a_listener_hears_the_progress_and_may_stop_it() -> None:
     with pytest.raises(RuntimeError, match="enough"), _progress.listening(stop):
         _progress.report(0.5)
     _progress.report(0.9)
+
+
+def test_any_reading_can_be_stopped(tmp_path: Path) -> None:
+    """Whatever the format, its listener is asked before the first counts are there."""
+
+    class Stop(Exception):
+        pass
+
+    def listener(done: float) -> None:
+        raise Stop
+
+    path = tmp_path / "map.tif"
+    tifffile.imwrite(path, np.ones((2, 4, 5), np.uint16))
+    with pytest.raises(Stop):
+        read(path, progress=listener)
+    assert read(path).counts.sum() == 40

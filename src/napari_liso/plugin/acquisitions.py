@@ -29,6 +29,7 @@ __all__ = [
     "give_pixel_size",
     "give_pulses",
     "layers_of",
+    "needs_windows",
     "paths_of",
     "pulses_behind",
     "same_file",
@@ -48,6 +49,13 @@ def file_name(acquisition: Acquisition) -> str:
     """Return what to call the file of an acquisition."""
     path = str(acquisition.metadata.get("path", ""))
     return path.replace("\\", "/").rstrip("/").split("/")[-1] or "this measurement"
+
+
+def needs_windows(acquisition: Acquisition) -> bool:
+    """Tell whether windows can be put into a spectrum, or there is nothing to see as an image."""
+    chosen = bool(acquisition.metadata.get("images_of_chosen_peaks"))
+    has_axis = acquisition.spectrum_source is not None and not chosen
+    return has_axis or not ly.has_image(acquisition)
 
 
 def paths_of(acquisition: Acquisition) -> Any:

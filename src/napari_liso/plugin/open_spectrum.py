@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.acquisitions import acquisitions_in, same_file
+from napari_liso.plugin.acquisitions import acquisitions_in, needs_windows, same_file
 from napari_liso.plugin.mass_scale import MassScale
 from napari_liso.plugin.readings import LARGE_FILE
 from napari_liso.plugin.tasks import Task
@@ -51,7 +51,7 @@ class OpenSpectrum(QObject):
 
     def refresh(self) -> None:
         """Look which files are open; one that is new is chosen."""
-        found = [a for a in acquisitions_in(self._context.viewer) if _belongs_here(a)]
+        found = [a for a in acquisitions_in(self._context.viewer) if needs_windows(a)]
         new = any(not any(same_file(a, old) for old in self.files) for a in found)
         fewer = len(found) < len(self.files)
         self.files = found
@@ -108,11 +108,6 @@ class OpenSpectrum(QObject):
         if self.current is not None and same_file(acquisition, self.current):
             self.scale = MassScale(*spectrum, acquisition.metadata)
             self.ready.emit()
-
-
-def _belongs_here(acquisition: Acquisition) -> bool:
-    """Tell whether there is a spectrum, or nothing that could be seen as an image."""
-    return acquisition.spectrum_source is not None or not ly.has_image(acquisition)
 
 
 def _size(acquisition: Acquisition) -> int:

@@ -14,7 +14,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, QThread, QTimer
 
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.acquisitions import file_name
+from napari_liso.plugin.acquisitions import file_name, needs_windows
 from napari_liso.plugin.readings import LARGE_FILE, Reading, read_file
 from napari_liso.plugin.tasks import Task
 
@@ -77,11 +77,6 @@ class _FollowUp(QObject):
                 dock.show()
         elif not docks:
             _tell(acquisition)
-
-
-def needs_windows(acquisition: Acquisition) -> bool:
-    """Tell whether the mass windows dock has something to show of an acquisition."""
-    return acquisition.spectrum_source is not None or not ly.has_image(acquisition)
 
 
 def _tell(acquisition: Acquisition) -> None:

@@ -8,7 +8,9 @@ A format's module has
     Looks at bytes, never at the suffix alone; raises nothing but `OSError`.
 ``read(path, windows) -> Acquisition``
     The counts. For formats with a mass axis the acquisition has a
-    ``spectrum_source``, and `windows` is None or (low, high) in u by name.
+    ``spectrum_source``, and `windows` is None or (low, high) in u by name. Where
+    there is a spectrum to look at but no windows can be put into it, the metadata
+    say ``images_of_chosen_peaks``.
 
 and, where the format needs them,
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from napari_liso.errors import FormatError
 from napari_liso.readers._lazy import PLAIN_BYTES, LazyCounts
+from napari_liso.readers._progress import report
 
 __all__ = ["Axes", "Chunked", "Values", "chunked_counts", "look_at_values", "regions"]
 
@@ -264,6 +265,7 @@ class _ChunkedCounts(LazyCounts):
             wide = np.int64 if self.dtype.kind in "iu" else np.float64
             totals = {n: np.zeros(self.shape[2:], wide) for n in group}
             for frame in frames:
+                report(frame / len(frames))
                 for n, total in totals.items():
                     total += self._source.image(self._numbers[n], frame).astype(wide)
             self._totals = totals
@@ -296,6 +298,7 @@ def chunked_counts(
         groups.setdefault(source.channels_with(number), []).append(n)
     for group in groups.values():
         for frame in range(counts.shape[1]):
+            report(frame / counts.shape[1])
             for n in group:
                 plain[n, frame] = source.image(counts._numbers[n], frame)
     return plain

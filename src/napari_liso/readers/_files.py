@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from napari_liso.errors import FormatError
+from napari_liso.readers._progress import report
 
 __all__ = [
     "HDF5_SIGNATURE",
@@ -33,6 +34,8 @@ __all__ = [
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 Windows = dict[str, tuple[float, float]]
+
+_PIECE = 2**24  # bytes read at a time
 
 #: Pixels that one image may have: 8192 x 8192. A declared size beyond this is a
 #: damaged file, not a measurement, and is refused before anything is allocated.
@@ -110,8 +113,12 @@ def sha256(path: str | PathLike[str]) -> str:
 
 
 def _sha256(path: str | PathLike[str]) -> str:
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            report(0.0)  # the images have not begun, but it can be cancelled
+    return digest.hexdigest()
 
 
 def base_metadata(path: Path, format_name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
 from napari_liso.readers import _files, _lazy
 from napari_liso.readers._lazy import LazyCounts
+from napari_liso.readers._progress import report
 from napari_liso.readers.cameca import nanosims_header as header
 
 __all__ = ["NAME", "outline", "read", "recognise"]
@@ -299,6 +300,7 @@ def _counts(
     largest = np.zeros((masses, frames), dtype)
     step = max(1, _BLOCK // file.frame_bytes)
     for first in range(0, frames, step):
+        report(first / frames)
         block = file.load(first, min(step, frames - first)).astype(dtype, copy=False)
         for images in block:  # twice as fast as a sum over the block
             sums += images

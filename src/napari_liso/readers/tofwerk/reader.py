@@ -188,6 +188,7 @@ def _peaks(
         "frames": shape[0],
         "peaks": [table[n].as_metadata() for n in shown],
         "peaks_hidden": [peak.as_metadata() for peak in hidden],
+        "images_of_chosen_peaks": found.get("samples_per_tick") is None or scale is None,
     }
     source = Chunked(shape, chunks, dtype.itemsize, _AXES, part)
     size = facts.pixel_size(stored[2])
