@@ -63,10 +63,29 @@ def test_ion_masses_lack_the_electron() -> None:
         ("O-", 15.9949146196 + 0.00054858),
         ("18O-", 17.9991596129 + 0.00054858),
         ("^65Cu", 64.9277897 - 0.00054858),
+        ("H2", 2 * 1.0078250319 - 0.00054858),  # a molecule in every spectrum
+        ("2H", 2.0141017779 - 0.00054858),
     ],
 )
 def test_masses_of_ions(name: str, mass: float) -> None:
     assert ion_mass(name) == pytest.approx(mass, abs=4e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "polarity", "electrons"),
+    [
+        ("O", "negative", 1),
+        ("O", "positive", -1),
+        ("O", None, -1),
+        ("O+", "negative", -1),
+        ("O-", "positive", 1),
+    ],
+)
+def test_ions_without_a_sign_have_the_polarity_of_the_measurement(
+    name: str, polarity: str | None, electrons: int
+) -> None:
+    expected = 15.9949146196 + electrons * 0.00054858
+    assert ion_mass(name, polarity) == pytest.approx(expected, abs=4e-6)
 
 
 @pytest.mark.parametrize("name", ["Quartz", "", "Li6H?", "5Li", "Tc", "total", "LiH2O3x"])

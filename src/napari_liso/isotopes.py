@@ -77,15 +77,19 @@ def guess_pair(names: list[str]) -> tuple[int, int] | None:
     return None
 
 
-def ion_mass(name: str) -> float:
+def ion_mass(name: str, polarity: str | None = None) -> float:
     """Return the mass in u of a singly charged ion, or a typed mass.
 
     Parameters
     ----------
     name
         An isotope such as ``6Li``, an element such as ``Na`` (its most abundant
-        isotope), a formula such as ``6LiH`` or ``C2H5``, or a number in u. A
-        trailing ``-`` means a negative ion; all others are positive.
+        isotope), a formula such as ``6LiH``, ``H2`` or ``C2H5``, or a number in u.
+        A trailing ``+`` or ``-`` is its charge.
+    polarity
+        ``"positive"`` or ``"negative"``, of ions whose name has no sign; None
+        means positive. It matters: two electrons are 1090 ppm of hydrogen, 69 ppm
+        of oxygen.
 
     Raises
     ------
@@ -95,10 +99,12 @@ def ion_mass(name: str) -> float:
     text = name.strip()
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
-    electrons = 1 if text.endswith("-") else -1
+    negative = text.endswith("-") or (polarity == "negative" and not text.endswith("+"))
+    electrons = 1 if negative else -1
     text = text.rstrip("+-").replace("^", "")
     isotope = isotope_of(text)
-    if isotope in _ATOMIC_MASS:
+    # H2 is the molecule that every spectrum shows; deuterium is written 2H.
+    if isotope in _ATOMIC_MASS and text != "H2":
         return _ATOMIC_MASS[isotope] + electrons * _ELECTRON_MASS
     atoms = _ATOM.findall(text)
     masses = [_atomic_mass(symbol, number) for number, symbol, _ in atoms]

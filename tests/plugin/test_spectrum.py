@@ -26,6 +26,20 @@ def test_counts_in_a_window_include_the_low_edge_only() -> None:
     assert isinstance(curve.counts_in(2.0, 4.0), int)
 
 
+def test_negative_ions_are_looked_for_and_put_where_negative_ions_are() -> None:
+    """H- is 1090 ppm above H+."""
+    hydrogen, chlorine = 1.0078250 + 0.0005486, 34.9688527 + 0.0005486
+    mass, counts = spectrum_of({hydrogen: 5000, chlorine: 5000})
+    scale = MassScale(mass, counts, {"polarity": "negative"})
+    new = scale.proposal({ion: scale.seen_at(ion) for ion in ("H", "Cl")})
+    assert new.slope == pytest.approx(1, abs=2e-5)
+    assert abs(scale.shift_ppm(new, hydrogen)) < 50
+    scale.apply(new, {})
+    assert scale.curve.polarity == "negative"
+    (low, high) = proposed_windows(scale.curve, ["H"])["H"]
+    assert low < hydrogen < high
+
+
 def test_corrected_intensities_stay_what_they_are() -> None:
     curve = SpectrumCurve([1.0, 2.0], [0.25, 0.5])
     assert not curve.are_counts

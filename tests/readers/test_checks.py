@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,14 @@ def test_a_peak_off_its_mass(ppm: float, said: bool) -> None:
     if said:
         stated = float(found[0].split(" ppm")[0].split()[-1])
         assert stated == pytest.approx(ppm, abs=40)
+
+
+@pytest.mark.parametrize(("polarity", "said"), [("negative", False), ("positive", True)])
+def test_negative_ions_have_the_mass_of_negative_ions(polarity: str, said: bool) -> None:
+    negative = 6.015123 + 0.000549  # 183 ppm above the positive ion
+    acq = replace(acquisition({negative: 20_000}), metadata={"polarity": polarity})
+    found = [w for w in window_warnings(acq, {"6Li": (6.0, 6.03)}) if "theoretical" in w]
+    assert len(found) == said
 
 
 @pytest.mark.parametrize(

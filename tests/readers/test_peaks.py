@@ -85,6 +85,24 @@ def test_two_peaks_set_the_mass_scale_right(ions: object) -> None:
     assert acq.metadata["windows"] == {"7Li": list(window["7Li"])}
 
 
+def test_the_mass_scale_of_negative_ions() -> None:
+    """H- and Cl- are 1090 and 31 ppm above H+ and Cl+."""
+    hydrogen, chlorine = 1.0078250 + 0.0005486, 34.9688527 + 0.0005486
+    masses = [RNG.normal(m * 1.0005, m / 9000, 5000) for m in (hydrogen, chlorine)]
+    mass, counts = np.unique(np.round(np.concatenate(masses), 5), return_counts=True)
+    negative = Acquisition(
+        np.ones((1, 1, 1, 1), int),
+        ("total",),
+        np.array([np.nan]),
+        metadata={"polarity": "negative"},
+        spectrum_source=lambda: (mass, counts),
+    )
+    moved, _ = read_peaks(lambda _: negative, None, ["H", "Cl"]).spectrum()
+    for true in (hydrogen, chlorine):
+        near = np.abs(moved / true - 1) < 3e-3
+        assert np.average(moved[near], weights=counts[near]) == pytest.approx(true, rel=2e-5)
+
+
 def test_recalibrated_and_found_by_name() -> None:
     acq = read_peaks(reader, ["7Li"], ["H", "Na"])
     assert acq.masses[0] == pytest.approx(LI7, rel=1e-3)

@@ -29,12 +29,14 @@ class MassScale:
     mass, counts
         The spectrum as its acquisition gives it.
     facts
-        Metadata of the acquisition, which say whether it was recalibrated already.
+        Metadata of the acquisition, which say the polarity and whether it was
+        recalibrated already.
     """
 
     def __init__(self, mass: NDArray[Any], counts: NDArray[Any], facts: Mapping[str, Any]) -> None:
         former = _recalibration_in(facts)
-        self._file = SpectrumCurve(mass if former is None else former.to_old(mass), counts)
+        own = mass if former is None else former.to_old(mass)
+        self._file = SpectrumCurve(own, counts, facts.get("polarity"))
         self._history: list[Recalibration | None] = [None] if former is None else [None, former]
         self.curve = self._shown()
 
@@ -71,7 +73,7 @@ class MassScale:
             for name, _, true in self.current.peaks:
                 if name == ion:  # put there
                     return true
-        near = ion_mass(ion)
+        near = ion_mass(ion, self.curve.polarity)
         mass, counts = self.curve.near({ion: (near, near)})
         return observed_peak(mass, counts, near, _SEARCH)
 
@@ -84,7 +86,8 @@ class MassScale:
             If they are not two known ions near their masses.
         """
         return Recalibration.from_peaks(
-            {name: round(float(_on_file(self.current, mass)), 6) for name, mass in seen.items()}
+            {name: round(float(_on_file(self.current, mass)), 6) for name, mass in seen.items()},
+            self.curve.polarity,
         )
 
     def shift_ppm(self, new: Recalibration, mass: float) -> float:
@@ -126,4 +129,6 @@ def _recalibration_in(facts: Mapping[str, Any]) -> Recalibration | None:
     kept = facts.get("recalibration")
     if not isinstance(kept, dict):
         return None
-    return Recalibration.from_peaks({p["ion"]: p["observed_u"] for p in kept["peaks"]})
+    return Recalibration.from_peaks(
+        {p["ion"]: p["observed_u"] for p in kept["peaks"]}, facts.get("polarity")
+    )

@@ -33,9 +33,12 @@ class SpectrumCurve:
         Ascending, u; bins without counts may be left out.
     counts
         In each bin.
+    polarity
+        ``"positive"`` or ``"negative"``, of the ions; None where unknown.
     """
 
-    def __init__(self, mass: ArrayLike, counts: ArrayLike) -> None:
+    def __init__(self, mass: ArrayLike, counts: ArrayLike, polarity: str | None = None) -> None:
+        self.polarity = polarity
         self.mass: Floats = np.asarray(mass, np.float64)
         self.counts: NDArray[Any] = np.asarray(counts)
         if self.mass.ndim != 1 or self.mass.shape != self.counts.shape:
@@ -76,7 +79,7 @@ class SpectrumCurve:
 
     def on_scale(self, mass: Floats) -> SpectrumCurve:
         """Return the same counts at other masses."""
-        return SpectrumCurve(mass, self.counts)
+        return SpectrumCurve(mass, self.counts, self.polarity)
 
     # --- curves -------------------------------------------------------------------------------
 

@@ -47,9 +47,9 @@ def proposed_windows(curve: SpectrumCurve, names: Sequence[str], partly: bool = 
     ions = [name for name in names if name != MATRIX]
     windows: Windows = {}
     for group in _by_element(ions):
-        masses = {name: (ion_mass(name), ion_mass(name)) for name in group}
+        masses = {name: (ion_mass(name, curve.polarity),) * 2 for name in group}
         try:
-            windows |= propose_windows(*curve.near(masses), group)
+            windows |= propose_windows(*curve.near(masses), group, polarity=curve.polarity)
         except ValueError:
             if not partly:
                 raise
@@ -71,9 +71,10 @@ def _by_element(names: Sequence[str]) -> list[list[str]]:
 def _those_there(curve: SpectrumCurve, names: Sequence[str]) -> Windows:
     found: Windows = {}
     for name in names:
-        mass = ion_mass(name)
+        mass = ion_mass(name, curve.polarity)
         try:
-            found |= propose_windows(*curve.near({name: (mass, mass)}), [name])
+            near = curve.near({name: (mass, mass)})
+            found |= propose_windows(*near, [name], polarity=curve.polarity)
         except ValueError:
             continue
     return found

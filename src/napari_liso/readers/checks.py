@@ -126,7 +126,7 @@ def window_warnings(acquisition: Acquisition, windows: Windows) -> list[str]:
             )
             continue
         found += _edge_warnings(name, window, peak)
-        found += _mass_warnings(name, peak)
+        found += _mass_warnings(name, peak, acquisition.metadata.get("polarity"))
         found += _hydride_warnings(name, window, peak)
     return found
 
@@ -143,9 +143,9 @@ def _edge_warnings(name: str, window: tuple[float, float], peak: Peak) -> list[s
     return [text]
 
 
-def _mass_warnings(name: str, peak: Peak) -> list[str]:
+def _mass_warnings(name: str, peak: Peak, polarity: str | None) -> list[str]:
     try:
-        theory = ion_mass(name)
+        theory = ion_mass(name, polarity)
     except ValueError:
         return []
     offset = (peak.centre / theory - 1) * 1e6

@@ -50,13 +50,17 @@ class Recalibration:
     peaks: tuple[tuple[str, float, float], ...] = ()
 
     @classmethod
-    def from_peaks(cls, observed: Mapping[str, float]) -> Recalibration:
+    def from_peaks(
+        cls, observed: Mapping[str, float], polarity: str | None = None
+    ) -> Recalibration:
         """Return the scale on which two observed peaks are at their theoretical masses.
 
         Parameters
         ----------
         observed
             Name of each ion and the mass in u at which it is seen.
+        polarity
+            Of the ions, see `napari_liso.isotopes.ion_mass`.
 
         Raises
         ------
@@ -66,7 +70,9 @@ class Recalibration:
         """
         if len(observed) != 2:
             raise ValueError(f"a recalibration takes two peaks, got {len(observed)}: {observed}")
-        peaks = tuple((name, float(seen), ion_mass(name)) for name, seen in observed.items())
+        peaks = tuple(
+            (name, float(seen), ion_mass(name, polarity)) for name, seen in observed.items()
+        )
         if any(not (math.isfinite(seen) and seen > 0) for _, seen, _ in peaks):
             raise ValueError(f"observed masses must be positive numbers in u, got {observed}")
         a_old, b_old = (math.sqrt(seen) for _, seen, _ in peaks)
@@ -109,7 +115,11 @@ def _line(root: NDArray[np.float64], slope: float, offset: float) -> NDArray[np.
 
 
 def propose_windows(
-    mass: ArrayLike, counts: ArrayLike, names: Sequence[str], search: float = _SEARCH
+    mass: ArrayLike,
+    counts: ArrayLike,
+    names: Sequence[str],
+    search: float = _SEARCH,
+    polarity: str | None = None,
 ) -> Windows:
     """Propose windows around the observed peaks of named ions.
 
@@ -124,6 +134,8 @@ def propose_windows(
         Such as ``["6Li", "7Li", "Na"]``, or masses in u as text.
     search
         How far each peak may be from its theoretical mass, as a fraction.
+    polarity
+        Of the ions, see `napari_liso.isotopes.ion_mass`.
 
     Returns
     -------
@@ -138,7 +150,8 @@ def propose_windows(
     groups: dict[str, dict[str, float]] = {}
     for name in names:
         isotope = isotope_of(name)
-        groups.setdefault(name if isotope is None else isotope[0], {})[name] = ion_mass(name)
+        group = groups.setdefault(name if isotope is None else isotope[0], {})
+        group[name] = ion_mass(name, polarity)
     found: Windows = {}
     for peaks in groups.values():
         found |= observed_windows(mass, counts, peaks, search)
@@ -170,11 +183,13 @@ def read_peaks(
     if names is not None or recalibrate is not None:
         whole = read(None)
         spectrum = whole.spectrum()
+        polarity = whole.metadata.get("polarity")
         if recalibrate is not None:
-            scale = Recalibration.from_peaks(_observed(spectrum, recalibrate))
+            seen = _observed(spectrum, recalibrate, polarity)
+            scale = Recalibration.from_peaks(seen, polarity)
             spectrum = (scale.to_new(spectrum[0]), spectrum[1])
         if names is not None:
-            chosen = check_windows(propose_windows(*spectrum, names))
+            chosen = check_windows(propose_windows(*spectrum, names, polarity=polarity))
     if scale is not None and chosen is not None:
         on_file = {
             name: (float(scale.to_old(low)), float(scale.to_old(high)))
@@ -188,14 +203,14 @@ def read_peaks(
     return _described(acquisition, chosen, names is not None, scale)
 
 
-def _observed(spectrum: Spectrum, ions: Recalibrate) -> Mapping[str, float]:
+def _observed(spectrum: Spectrum, ions: Recalibrate, polarity: str | None) -> Mapping[str, float]:
     """Return where two ions are seen, from the spectrum where only their names are given."""
     if isinstance(ions, Mapping):
         return ions
     found = {}
     for name in ions:
         try:
-            found[name] = observed_peak(*spectrum, ion_mass(name), _SEARCH)
+            found[name] = observed_peak(*spectrum, ion_mass(name, polarity), _SEARCH)
         except ValueError as error:
             raise ValueError(f"no peak of {name} to recalibrate with: {error}") from error
     return found
