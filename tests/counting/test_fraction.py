@@ -171,6 +171,16 @@ def test_saturated_pixels_are_masked_and_leave_bins() -> None:
     assert liso.isotope_fraction(n6, n7, pulses=100, bin=2).counts.tolist() == [[220]]
 
 
+def test_where_nothing_was_measured_there_were_no_pulses() -> None:
+    """As between the fields of a stitched map."""
+    pulses = [[100, 0], [100, 100]]
+    n6, n7 = np.array([[10, 0], [10, 10]]), np.array([[30, 0], [30, 30]])
+    f = liso.isotope_fraction(n6, n7, pulses=pulses)
+    assert np.isnan(f.value).tolist() == [[False, True], [False, False]]
+    whole = liso.isotope_fraction(n6, n7, pulses=pulses, bin=2)
+    assert whole.value.item() == pytest.approx(np.log(0.9) / (np.log(0.9) + np.log(0.7)))
+
+
 @pytest.mark.parametrize("pulses", [20, 200, 2000])
 @pytest.mark.parametrize("fraction", [0.0759, 0.5])
 def test_coverage_with_dead_time(pulses: int, fraction: float) -> None:
@@ -286,6 +296,7 @@ def test_the_interval_goes_through_the_corrections() -> None:
         ([["a"]], [[1]], {}, "must be counts"),
         (np.zeros((0, 4)), np.zeros((0, 4)), {}, "empty"),
         ([[1]], [[1]], {"pulses": 0}, "pulses must be positive"),
+        ([[0]], [[0]], {"pulses": -1}, "pulses must be positive"),
         ([[1]], [[1]], {"pulses": [1, 2, 3]}, "pulses has shape"),
         ([[1]], [[1]], {"hydride_ratio": -0.1}, "hydride_ratio"),
         ([[1]], [[1]], {"fractionation": 0}, "fractionation"),

@@ -78,7 +78,8 @@ def isotope_fraction(
         Counts of the two isotopes, (y, x) or (frame, y, x), whole numbers.
     pulses
         Primary-ion pulses behind each entry of the counts, broadcastable to
-        their shape. None leaves out the dead-time correction.
+        their shape; 0 where nothing was measured. None leaves out the dead-time
+        correction.
     hydride_ratio
         6LiH+ per 6Li+ (equal to 7LiH+ per 7Li+), which is counted as 7Li.
     fractionation
@@ -120,7 +121,10 @@ def isotope_fraction(
     :math:`\operatorname{var} \lambda = P (N/P) / (1 - N/P)`; the interval is
     widened on the logit scale by the ratio of this to Poisson statistics. A pixel
     with an entry above `MAX_COUNTS_PER_PULSE` is masked: it enters neither
-    `counts` nor a bin, and its value is NaN.
+    `counts` nor a bin, and its value is NaN. An entry of few pulses says little
+    about its rate: of one pulse, every count would be masked. Sum frames before
+    where the rate stays the same, and leave out the correction below about five
+    pulses an entry, where it does more harm than good.
 
     *Background.* No more is subtracted than was counted: the value is the
     maximum-likelihood fraction of the signals
@@ -231,7 +235,7 @@ def _usable(
     if pulses is None:
         return np.ones(first.shape[1:], dtype=bool), None
     array = np.asarray(pulses, dtype=np.float64)
-    if not np.all((array > 0) & np.isfinite(array)):
+    if not np.all((array >= 0) & np.isfinite(array)):
         raise ValueError("pulses must be positive numbers")
     try:
         array = np.broadcast_to(array, first.shape)
@@ -240,8 +244,10 @@ def _usable(
             f"pulses has shape {array.shape}, which does not fit counts of (frame, y, x) "
             f"{first.shape}"
         ) from None
-    below = np.maximum(first, second) <= MAX_COUNTS_PER_PULSE * array
-    return np.all(below, axis=0), array
+    highest = np.maximum(first, second)
+    if np.any(highest[array == 0]):
+        raise ValueError("pulses must be positive wherever there are counts")
+    return np.all(highest <= MAX_COUNTS_PER_PULSE * array, axis=0), array
 
 
 def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
@@ -260,7 +266,7 @@ def _pool(counts: Counts, pulses: Floats | None, usable: NDArray[np.bool_], bin:
     if pulses is None:
         ions = total.astype(np.float64)
         return _Pooled(total, ions, ions)
-    full = np.where(usable, counts / pulses, 0.0)
+    full = np.divide(counts, pulses, out=np.zeros(counts.shape), where=usable & (pulses > 0))
     ions = _bin_sum((-pulses * np.log1p(-full)).sum(axis=0), bin)
     variance = _bin_sum((pulses * full / (1 - full)).sum(axis=0), bin)
     return _Pooled(total, ions, variance)
