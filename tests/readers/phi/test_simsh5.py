@@ -102,8 +102,9 @@ def test_appended_calibration_wins_and_is_told(real: Path) -> None:
 def test_what_the_real_file_says(real: Path) -> None:
     acq = liso.read(real)
     assert acq.pixel_size == pytest.approx((80e-6 / 256, 80e-6 / 256))
-    assert acq.pulses is None
-    assert any("pulses" in w for w in acq.metadata["warnings"])
+    # 8.072765 s a frame / 123.181 us a pulse = 65536 +- 1 pulses for 256 x 256 pixels
+    assert np.asarray(acq.pulses).tolist() == [[[1]]]
+    assert not any("pulses" in w for w in acq.metadata["warnings"])
     facts = acq.metadata
     assert facts["polarity"] == "positive"
     assert facts["frames"] == 6
@@ -115,6 +116,16 @@ def test_what_the_real_file_says(real: Path) -> None:
     mass, counts = acq.spectrum()
     assert counts.sum() == 174_405
     assert np.all(np.diff(mass) > 0)
+
+
+def test_the_pulses_of_frames_that_were_added_up_are_not_known(real: Path, tmp_path: Path) -> None:
+    summed = tmp_path / "summed.h5"
+    summed.write_bytes(real.read_bytes())
+    with h5py.File(summed, "r+") as file:
+        file["geometry"].attrs["frames_summed"] = True
+    acq = liso.read(summed)
+    assert acq.pulses is None
+    assert any("pulses" in w for w in acq.metadata["warnings"])
 
 
 def test_recognised_by_content(real: Path, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
         channels=tuple(ranges),
         masses=np.array([sum(w) / 2 for w in windows.values()] if windows else [np.nan]),
         pixel_size=facts.pixel_size,
+        pulses=None if facts.pulses is None else np.full((1, 1, 1), facts.pulses),
         metadata=metadata,
         spectrum_source=lambda: _spectra.get(path, lambda: _spectrum(path)),
     )

@@ -108,6 +108,8 @@ class Facts:
         The mass calibration to use.
     pixel_size
         (y, x) in m, or None.
+    pulses
+        Primary pulses per pixel and frame, or None; see `Header.pulses_per_pixel`.
     metadata, warnings
         For the acquisition.
     """
@@ -116,6 +118,7 @@ class Facts:
     bin_width: float
     calibration: MassCalibration
     pixel_size: tuple[float, float] | None
+    pulses: int | None
     metadata: dict[str, Any]
     warnings: list[str]
 
@@ -161,7 +164,16 @@ def read_facts(file: h5py.File) -> Facts:
         "calibration_superseded": [other.as_metadata() for other in superseded],
         **_sequence(file, geometry, warnings),
     }
-    return Facts(geometry, bin_width, calibration, pixel_size, metadata, warnings)
+    pulses = None
+    if geometry.tile_xy is None and not _frames_are_sums(file):
+        pulses = metadata.get("pulses_per_pixel_and_frame")
+    return Facts(geometry, bin_width, calibration, pixel_size, pulses, metadata, warnings)
+
+
+def _frames_are_sums(file: h5py.File) -> bool:
+    """Tell whether what the archive calls a frame are several that were added up."""
+    holder = _hdf5.group(file, "geometry")
+    return holder is None or bool(_hdf5.attribute(holder, "frames_summed"))
 
 
 def _read_geometry(file: h5py.File) -> Geometry:
