@@ -131,6 +131,22 @@ def test_saturation() -> None:
     assert "7Li is saturated in 100 pixels" in full
 
 
+def test_single_ions_of_single_pulses_are_no_saturation() -> None:
+    """As in PHI's scattered rasters: one pulse a pixel and frame, 0 or 1 ions in it."""
+    rng = np.random.default_rng(4)
+    one = np.full((1, 1, 1), 1)
+
+    def said(rate: float) -> list[str]:
+        counts = rng.binomial(1, 1 - np.exp(-rate), (1, 1, 64, 64))
+        return general_warnings(Acquisition(counts, ("7Li",), np.array([7.0]), (1e-6, 1e-6), one))
+
+    assert said(0.02) == []
+    (close,) = said(0.3)
+    assert "needs the dead-time correction" in close
+    (full,) = said(5.0)
+    assert "saturated in 4096 pixels" in full
+
+
 def test_what_is_missing_is_said() -> None:
     unknown = Acquisition(np.ones((1, 1, 4, 4), int), ("a",), np.array([np.nan]))
     said = general_warnings(unknown)

@@ -7,6 +7,7 @@ once and every layer keeps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +30,9 @@ _FEW = 30
 #: the natural fraction of 6Li reads 4 % too high without one.
 _SATURATED = 0.8
 _DEAD_TIME = 0.1
+#: Fewer pulses do not tell the rate of a pixel: a single ion in one pulse is no
+#: saturation. So many are brought together from neighbouring pixels.
+_ENOUGH_PULSES = 50
 
 
 @dataclass(frozen=True)
@@ -200,13 +204,18 @@ def _saturation_warnings(acquisition: Acquisition) -> list[str]:
     """Compare the ions of each pixel with its pulses, one ion of a peak a pulse at most."""
     pulses = np.asarray(acquisition.pulses, float)
     pulses = np.broadcast_to(pulses, acquisition.counts.shape[1:]).sum(axis=0)
+    measured = pulses > 0
+    if not measured.any():
+        return []
+    side = int(np.ceil(np.sqrt(_ENOUGH_PULSES / np.median(pulses[measured]))))
+    pulses, pixels = _blocks(pulses, side), _blocks(measured.astype(int), side)
     found = []
     for name in acquisition.channels:
         if name == "total":
             continue
         with np.errstate(divide="ignore", invalid="ignore"):
-            per_pulse = np.where(pulses > 0, acquisition[name] / pulses, 0.0)
-        saturated = int((per_pulse > _SATURATED).sum())
+            per_pulse = np.where(pulses > 0, _blocks(acquisition[name], side) / pulses, 0.0)
+        saturated = int(pixels[per_pulse > _SATURATED].sum())
         if saturated:
             found.append(
                 f"{name} is saturated in {saturated} pixels (more than {_SATURATED} ions a "
@@ -218,3 +227,9 @@ def _saturation_warnings(acquisition: Acquisition) -> list[str]:
                 "needs the dead-time correction."
             )
     return found
+
+
+def _blocks(image: NDArray[Any], side: int) -> NDArray[Any]:
+    """Sum squares of so many pixels a side; those at the far edges may be smaller."""
+    rows, columns = (np.arange(0, n, max(1, side)) for n in image.shape)
+    return np.add.reduceat(np.add.reduceat(image, rows, axis=0), columns, axis=1)
