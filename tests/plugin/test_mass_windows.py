@@ -399,6 +399,40 @@ def test_known_pulses_correct_the_fraction_for_dead_time(viewer: ViewerModel, qt
         assert layer.metadata["napari_liso"]["dead_time_corrected"] == corrected
 
 
+@pytest.mark.parametrize(("frames", "corrected"), [(2, False), (50, True)])
+def test_a_pixel_of_a_few_pulses_is_not_corrected(
+    viewer: ViewerModel, qtbot: Any, frames: int, corrected: bool
+) -> None:
+    """With one pulse a pixel and frame, as of PHI: 0.03 and 0.3 ions a pulse came."""
+    rng = np.random.default_rng(6)
+    seen = -np.expm1([-0.03, -0.3])
+    counts = rng.binomial(1, seen.reshape(2, 1, 1, 1), (2, frames, 100, 100))
+    add(
+        viewer,
+        Acquisition(
+            counts,
+            ("6Li", "7Li"),
+            np.array([6.0, 7.0]),
+            (1e-7, 1e-7),
+            pulses=np.full((1, 1, 1), 1),
+            metadata={"path": "/d/a.x"},
+        ),
+    )
+    dock = AllSteps(viewer)
+    qtbot.addWidget(dock)
+    assert dock.ratio.dead_time.isEnabled() == corrected
+    assert corrected or "2 pulses a pixel are too few" in dock.ratio.dead_time.toolTip()
+    dock.ratio.compute()
+    finish(qtbot, dock.ratio.task)
+    layer = viewer.layers["6Li fraction"]
+    assert layer.metadata["napari_liso"]["dead_time_corrected"] == corrected
+    text = dock.ratio.message.text()
+    assert ("not corrected for dead time" in text) != corrected
+    expected = 0.03 / 0.33 if corrected else seen[0] / seen.sum()
+    assert float(text.split("Whole map: ")[1].split()[0]) == pytest.approx(expected, rel=0.03)
+    assert np.isfinite(layer.data[counts.sum(axis=(0, 1)) > 0]).all()
+
+
 def test_pulses_are_not_asked_for_where_the_beam_has_none(viewer: ViewerModel, qtbot: Any) -> None:
     windows = {"6Li": (5.9, 6.1), "7Li": (6.9, 7.1)}
     add(viewer, event_acquisition(windows=windows, pulses_note="a continuous beam"))

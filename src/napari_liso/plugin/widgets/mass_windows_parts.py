@@ -72,6 +72,7 @@ class Jumps(QWidget):
         self._names = list(names)
         for button in self.buttons:
             self._grid.removeWidget(button)
+            button.hide()  # it is deleted only once the event loop comes round
             button.deleteLater()
         self.buttons = []
         for place, name in enumerate(["", *names]):

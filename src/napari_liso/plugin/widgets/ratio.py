@@ -26,8 +26,12 @@ _RUN_TIP = (
 )
 _DEAD_TIME_TIP = (
     "At most one ion of a peak is counted a pulse. From the pulses that each pixel got, those "
-    "that were missed are worked out; saturated pixels are left empty."
+    "that were missed are worked out; saturated pixels are left empty. It acts on this map only: "
+    "the fit uses the counts as they were detected."
 )
+#: A pixel of fewer pulses, all frames together, counts all or nothing too often: its
+#: correction would put the fraction further off than none.
+_MIN_PULSES = 5
 
 
 class RatioPanel(Panel):
@@ -89,7 +93,9 @@ class RatioPanel(Panel):
         elif self.context.counts is None:
             missing = "choose the counts of two isotopes under Data"
         enable(self.run_button, missing, _RUN_TIP)
-        self.dead_time.setVisible(self._pulses() is not None)
+        pulses = self._pulses()
+        self.dead_time.setVisible(pulses is not None)
+        enable(self.dead_time, _too_few(pulses), _DEAD_TIME_TIP)
 
     def _pulses(self) -> NDArray[Any] | None:
         """Return the pulses behind each pixel, all frames together; None where unknown."""
@@ -118,14 +124,16 @@ class RatioPanel(Panel):
         except ValueError as error:
             self.fail(error)
             return
+        pulses = self._pulses()
+        if not self.dead_time.isChecked() or _too_few(pulses):
+            pulses = None
         self._request = {
             "tracer": tracer,
             "other": other.name,
             "bin": self.bin.value(),
             "confidence": self.confidence.value() / 100,
-            "dead_time_corrected": self._pulses() is not None and self.dead_time.isChecked(),
+            "dead_time_corrected": pulses is not None,
         }
-        pulses = self._pulses() if self._request["dead_time_corrected"] else None
         self.task.start(
             _fractions, a, b, pulses, self._request["bin"], self._request["confidence"]
         )
@@ -152,11 +160,22 @@ class RatioPanel(Panel):
         text = (
             f"'{layer.name}' is ready. Whole map: {value:.4f} "
             f"({100 * confidence:g}\u00a0%: {low:.4f} to {high:.4f}), "
-            f"{int(total.counts.item()):,} counts."
+            f"{int(total.counts.item()):,} counts, "
+            f"{'' if self._request['dead_time_corrected'] else 'not '}corrected for dead time."
         )
         empty = float(np.mean(np.isnan(fraction.value)))
         self.message.say(text + (f" {empty:.1%} of the pixels are empty." if empty else ""))
         self.refresh()
+
+
+def _too_few(pulses: NDArray[Any] | None) -> str:
+    """Say why pulses do not suffice for a correction of each pixel, ``""`` where they do."""
+    if pulses is None:
+        return ""
+    usual = float(np.median(pulses[pulses > 0])) if np.any(pulses) else 0.0
+    if usual >= _MIN_PULSES:
+        return ""
+    return f"{usual:g} pulses a pixel are too few to correct it; {_MIN_PULSES} or more are needed"
 
 
 def _fractions(

@@ -185,12 +185,14 @@ class SpectrumPainter:
     ) -> None:
         """Write the names above their windows, those that have room; the selected one first."""
         area, metrics = frame.area, QFontMetricsF(painter.font())
-        taken = [(0.0, 8 + metrics.horizontalAdvance("intensity"))]  # the name of the axis
+        start = 8 + metrics.horizontalAdvance("intensity")  # beside the name of the axis
+        taken: list[tuple[float, float]] = []
         for name in sorted(windows, key=lambda one: one != selected):
             low, high = windows[name]
             middle = frame.x((low + high) / 2)
             wide = metrics.horizontalAdvance(name)
-            left, right = middle - wide / 2, middle + wide / 2
+            left = max(start, middle - wide / 2)
+            right = left + wide
             if not area.left() <= middle <= area.right():
                 continue
             if any(left < other_right + 4 and right > other for other, other_right in taken):
