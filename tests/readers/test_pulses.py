@@ -13,13 +13,20 @@ from napari_liso.readers.pulses import pulses_from_facts
     ("facts", "shape", "number"),
     [
         ({"pulse_rate_Hz": 8000.0, "time_per_frame_s": 8.192}, (1, 6, 64, 64), 16),
-        ({"pulse_rate_Hz": 8000.0, "time_per_frame_s": 0.1}, (1, 6, 256, 256), 1),
-        ({"shots_per_pixel": 4, "pulse_rate_Hz": 1.0, "time_per_frame_s": 1.0}, (1, 1, 8, 8), 4),
-        ({"shots_per_pixel_and_scan": 3}, (2, 9, 8, 8), 3),
+        ({"pulse_rate_Hz": 8000.0, "time_per_frame_s": 8.1}, (1, 6, 256, 256), 1),
+        # a pulse for every hundredth pixel: not the time of a frame
+        ({"pulse_rate_Hz": 8000.0, "time_per_frame_s": 0.1}, (1, 6, 256, 256), None),
+        (
+            {"pulses_per_pixel_and_frame": 4, "pulse_rate_Hz": 1.0, "time_per_frame_s": 1.0},
+            (1, 1, 8, 8),
+            4,
+        ),
+        # what the header says of a scan says nothing of images that are sums of scans or pixels
+        ({"shots_per_pixel_and_scan": 3}, (2, 9, 8, 8), None),
         ({"pulse_rate_Hz": 8000.0}, (1, 1, 8, 8), None),
         ({"pulse_rate_Hz": "8 kHz", "time_per_frame_s": 8}, (1, 1, 8, 8), None),
-        ({"shots_per_pixel": 0}, (1, 1, 8, 8), None),
-        ({"shots_per_pixel": float("nan")}, (1, 1, 8, 8), None),
+        ({"pulses_per_pixel_and_frame": 0}, (1, 1, 8, 8), None),
+        ({"pulses_per_pixel_and_frame": float("nan")}, (1, 1, 8, 8), None),
         ({}, (1, 1, 8, 8), None),
     ],
 )

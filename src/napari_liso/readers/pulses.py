@@ -7,8 +7,8 @@ from typing import Any
 
 __all__ = ["pulses_from_facts"]
 
-#: Where a header says it, but not without doubt.
-_STATED = ("pulses_per_pixel_and_frame", "shots_per_pixel_and_scan", "shots_per_pixel")
+#: Rounding of headers may take so much from one pulse a pixel.
+_LEAST = 0.9
 
 
 def pulses_from_facts(facts: Mapping[str, Any], shape: tuple[int, ...]) -> tuple[int, str] | None:
@@ -27,23 +27,18 @@ def pulses_from_facts(facts: Mapping[str, Any], shape: tuple[int, ...]) -> tuple
         The number and how it comes about in words; None where the file does not
         say enough.
     """
-    for key in _STATED:
-        shots = _number(facts, key)
-        if shots is not None:
-            return _at_least_one(shots), f"shots a pixel, as the file's header has them: {shots:g}"
+    stated = _number(facts, "pulses_per_pixel_and_frame")
+    if stated is not None and stated >= 1:
+        return round(stated), f"{stated:g}, as the file's header has them"
     rate, time = _number(facts, "pulse_rate_Hz"), _number(facts, "time_per_frame_s")
     pixels = int(shape[-1]) * int(shape[-2])
     if rate is None or time is None or pixels == 0:
         return None
-    text = (
-        f"{rate:,.0f} pulses a second × {time:.4g} s a frame / {pixels:,} pixels "
-        f"= {rate * time / pixels:.3g}"
-    )
-    return _at_least_one(rate * time / pixels), text
-
-
-def _at_least_one(value: float) -> int:
-    return max(1, round(value))
+    each = rate * time / pixels
+    if each < _LEAST:  # then these times are not those of these pixels
+        return None
+    text = f"{rate:,.0f} pulses a second × {time:.4g} s a frame / {pixels:,} pixels = {each:.3g}"
+    return max(1, round(each)), text
 
 
 def _number(facts: Mapping[str, Any], key: str) -> float | None:

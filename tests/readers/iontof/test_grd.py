@@ -60,7 +60,7 @@ def test_counts(tmp_path: Path, first: int, lazy: bool, monkeypatch: pytest.Monk
     assert acq.pulses is not None
     assert np.broadcast_to(acq.pulses, (SCANS, SIDE, SIDE)).sum() == SCANS * SIDE**2 * 2
     assert acq.metadata["polarity"] == "positive"
-    assert acq.metadata["upper_mass_u"] == 900
+    assert acq.metadata["end_mass_u"] == 900
     assert "flipped vertically" in acq.metadata["origin"]
     assert acq.metadata["calibration"]["slope"] == pytest.approx(1 / writer.SF)
     assert not any("truncated" in text for text in acq.metadata["warnings"])

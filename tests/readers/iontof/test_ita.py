@@ -19,6 +19,7 @@ from napari_liso.errors import FormatError
 from napari_liso.readers import _lazy
 from napari_liso.readers._lazy import LazyCounts
 from napari_liso.readers.iontof import tree as iontof_tree
+from napari_liso.readers.pulses import pulses_from_facts
 
 CHANNELS, SCANS, HEIGHT, WIDTH = 4, 5, 6, 7
 NAMES = ("total", "sum of rest", "6Li+", "7Li+")
@@ -147,6 +148,7 @@ def test_sums_alone(path: Path, stated: bool) -> None:
     np.testing.assert_array_equal(acq.counts[:, 0], sums)
     assert acq.pulses is not None
     assert acq.pulses.item() == (70 if stated else 3 * SCANS)
+    assert acq.metadata["pulses_per_pixel_and_frame"] == acq.pulses.item()
     assert any("only their sum" in text for text in acq.metadata["warnings"])
 
 
@@ -173,6 +175,7 @@ def test_pulses(path: Path) -> None:
     )
     acq = iontof_tree.read(path)
     assert acq.pulses is None
+    assert pulses_from_facts(acq.metadata, acq.counts.shape) is None  # nor is it proposed
     assert any("pulses of each are not known" in text for text in acq.metadata["warnings"])
 
 

@@ -122,8 +122,8 @@ def test_what_a_file_says(apart: None, tmp_path: Path, peaks: np.ndarray) -> Non
     assert facts["format"] == "Tofwerk HDF5"
     assert facts["counts_are"].startswith("not counts: float32")
     assert (facts["polarity"], facts["frames"]) == ("positive", 3)
-    assert facts["software_version"] == "1.2.100"
-    assert facts["beam_voltage_V"] == 30_000
+    assert facts["software"] == "1.2.100"
+    assert facts["beam_energy_V"] == 30_000
     assert [peak["label"] for peak in facts["peaks"]] == ["6Li+", "7Li+"]
     assert [peak["label"] for peak in facts["peaks_hidden"]] == ["nominal6", "nominal7"]
     assert facts["peaks"][1]["upper_u"] == pytest.approx(7.2155)

@@ -369,7 +369,7 @@ def _facts(file: _File, names: tuple[str, ...]) -> dict[str, Any]:
     by_trolley = {n: r.trolley for n, r in zip(names, rows, strict=False)}
     facts: dict[str, Any] = {
         "frames": file.frames,
-        "frames_declared": image.planes,
+        "frames_in_header": image.planes,
         "polarity": polarity,
         "polarity_note": None if polarity else _NO_POLARITY,
         "origin": "as stored, row 0 = top, as the reader sims keeps it; the file does not say",
@@ -382,7 +382,7 @@ def _facts(file: _File, names: tuple[str, ...]) -> dict[str, Any]:
         "original_name": image.name or None,
         "labels": [row.label for row in rows] or None,
         "stage_position_as_stored": list(head.position),
-        "raster_m": image.raster * 1e-9 if image.raster > 0 else None,
+        "field_of_view_m": image.raster * 1e-9 if image.raster > 0 else None,
         "dwell_time_s": dwell or None,
         "frame_time_s": {n: r.frame_time for n, r in zip(names, rows, strict=False)} or None,
         "detectors": {

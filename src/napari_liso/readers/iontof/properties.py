@@ -142,7 +142,7 @@ def read_facts(path: Path, content: bytes) -> Facts:
         view = None
     metadata: dict[str, Any] = {
         "polarity": _polarity(properties),
-        "upper_mass_u": properties.number("Measurement.UpperMass"),
+        "end_mass_u": properties.number("Measurement.UpperMass"),
         "properties": {
             name: cells[-1][:200]
             for name, cells in list(rows.items())[:2000]

@@ -175,7 +175,7 @@ def read_events(
         "first_scan": events.first_scan,
         "events": events.starts[-1],
         "field_of_view_m": facts.field_of_view,
-        "shots_per_pixel": facts.shots_per_pixel,
+        "pulses_per_pixel_and_frame": facts.shots_per_pixel,
         "calibration": calibration.as_metadata(),
         "origin": "flipped vertically: y = 0 of the file is the bottom row, as ION-TOF counts",
         "pixel_size_source": None

@@ -158,6 +158,7 @@ def _read_events(
     metadata |= {
         "format": "ION-TOF ITM",
         "frames": len(scans.leaves),
+        "pulses_per_pixel_and_frame": shots,
         "scan_numbers": [scans.numbers[0], scans.numbers[-1]],
         "origin": _FLIPPED,
         "pixel_size_source": source,
@@ -240,9 +241,11 @@ def _read_images(tree: BlockTree, stack: ImageStack, metadata: dict[str, Any]) -
             warnings.append(f"The spectrum in the file could not be read: {error.reason}.")
     if stack.summed:
         warnings.append("The file keeps no single scans, only their sum: one frame.")
+    pulses = _pulses(tree, stack, warnings)
     metadata |= {
         "format": "ION-TOF ITA",
         "frames": frames,
+        "pulses_per_pixel_and_frame": pulses,
         "frames_are": "the sum of all scans" if stack.summed else "scans",
         "scans": stated_scans(tree),
         "origin": _FLIPPED,
@@ -259,15 +262,14 @@ def _read_images(tree: BlockTree, stack: ImageStack, metadata: dict[str, Any]) -
         channels=channels,
         masses=np.array([np.nan if i.is_sum else i.centre for i in stack.intervals]),
         pixel_size=size,
-        pulses=_pulses(tree, stack, warnings),
+        pulses=None if pulses is None else np.full((1, 1, 1), pulses),
         metadata=metadata,
         spectrum_source=None if spectrum is None else spectrum.spectrum,
     )
 
 
-def _pulses(
-    tree: BlockTree, stack: ImageStack, warnings: list[str]
-) -> np.ndarray[Any, Any] | None:
+def _pulses(tree: BlockTree, stack: ImageStack, warnings: list[str]) -> int | None:
+    """Return the pulses behind each pixel of a frame, which may be the sum of all scans."""
     shots = shots_per_pixel(tree)
     raster = raster_size(tree)
     if raster is not None and raster != stack.shape:
@@ -280,7 +282,7 @@ def _pulses(
     if stack.summed:
         scans = stated_scans(tree)
         pulses = stack.pulses or (None if shots is None or scans is None else shots * scans)
-    return None if pulses is None or pulses < 1 else np.full((1, 1, 1), pulses)
+    return None if pulses is None or pulses < 1 else pulses
 
 
 def _read_spectrum(

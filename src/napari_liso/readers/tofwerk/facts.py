@@ -20,7 +20,7 @@ _MILLIMETRE = 1e-3  # m
 
 #: Attribute of the root and the name of the fact that is made of it.
 _TEXTS = {
-    "TofDAQ Version": "software_version",
+    "TofDAQ Version": "software",
     "HDF5 File Creation Time": "acquired",
     "AcquisitionTimeZero": "acquired",
     "Computer ID": "computer",
@@ -122,7 +122,7 @@ def read_facts(file: h5py.File) -> Facts:
         warnings.append("The file has no /FIBParams: it may be no image of a focused ion beam.")
     else:
         view = number(_hdf5.attribute(beam, "ViewField"))
-        for name, fact in (("Voltage", "beam_voltage_V"), ("Current", "beam_current_A")):
+        for name, fact in (("Voltage", "beam_energy_V"), ("Current", "beam_current_A")):
             setting = number(_hdf5.attribute(beam, name))
             if setting is not None:
                 facts[fact] = setting
@@ -133,7 +133,7 @@ def read_facts(file: h5py.File) -> Facts:
         warnings.append(f"The file states a field of view of {view:g} mm, which was not used.")
         view = None
     if view is not None:
-        facts["view_field_m"] = view * _MILLIMETRE
+        facts["field_of_view_m"] = view * _MILLIMETRE
     return Facts(None if view is None else view * _MILLIMETRE, facts, warnings)
 
 
