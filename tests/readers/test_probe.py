@@ -49,6 +49,14 @@ def test_a_stack_of_images(tmp_path: Path) -> None:
     assert text.count("60 counts") == 2
 
 
+def test_what_was_not_counted_is_not_called_counts(shared_data: Path) -> None:
+    text = "\n".join(probe(shared_data / "imzml" / "Example_Processed.imzML"))
+    # the sum that pyimzml gives
+    assert "channel total: intensity 1,450.299" in text
+    assert not any(line.endswith("counts") for line in text.splitlines())
+    assert str(shared_data) not in text
+
+
 def test_what_is_no_measurement(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(b"to buy: \x1b[31mmilk")

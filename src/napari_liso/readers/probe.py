@@ -22,8 +22,8 @@ from napari_liso.units import to_um
 
 __all__ = ["probe"]
 
-#: Facts with a line of their own, or too long for one.
-_SHOWN = {"format", "path", "sha256", "warnings", "calibration", "counts_are"}
+#: Facts with a line of their own, or places on a disk, which are nobody's business.
+_SHOWN = {"format", "path", "ibd", "sha256", "warnings", "calibration", "counts_are"}
 _LONG = 300
 _MAX_CHANNELS = 40
 
@@ -113,7 +113,7 @@ def _summary(acquisition: Acquisition) -> Iterator[str]:
     for place, channel in enumerate(acquisition.channels[:_MAX_CHANNELS]):
         mass = acquisition.masses[place]
         at = "" if np.isnan(mass) else f" at {mass:.4f} u"
-        yield f"channel {channel}{at}: {acquisition[channel].sum():,} counts"
+        yield f"channel {channel}{at}: {_amount(acquisition[channel].sum().item())}"
     if len(acquisition.channels) > _MAX_CHANNELS:
         yield f"... and {len(acquisition.channels) - _MAX_CHANNELS} more channels"
     if acquisition.spectrum_source is not None:
@@ -122,22 +122,28 @@ def _summary(acquisition: Acquisition) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
+def _amount(total: float) -> str:
+    """Return a sum in words; what is no whole number was not counted."""
+    return f"{total:,} counts" if isinstance(total, int) else f"intensity {total:,.7g}"
+
+
 def _peaks(acquisition: Acquisition) -> Iterator[str]:
     """Describe the sum spectrum and the lithium in it."""
     mass, counts = acquisition.spectrum()
     if len(mass) == 0:
         yield "spectrum: empty"
         return
-    yield f"spectrum: {len(mass):,} steps with counts, {mass.min():.4f} to {mass.max():.4f} u"
+    yield f"spectrum: {len(mass):,} steps, {mass.min():.4f} to {mass.max():.4f} u"
     unit, member = np.unique(np.rint(mass).astype(np.int64), return_inverse=True)
     height = np.bincount(member, counts)
     strongest = np.argsort(height)[::-1][:8]
-    yield "most counts: " + ", ".join(f"m/z {unit[i]} {height[i]:,.0f}" for i in strongest)
+    yield "strongest: " + ", ".join(f"m/z {unit[i]} {height[i]:,.0f}" for i in strongest)
     for name in ("6Li", "7Li"):
         try:
             low, high = propose_windows(mass, counts, [name])[name]
         except ValueError as error:
-            yield f"{name}: {error}"
+            yield str(error)
         else:
             inside = counts[(mass >= low) & (mass < high)].sum()
-            yield f"{name}: observed window {low:.4f} to {high:.4f} u, {inside:,.0f} counts"
+            what = "counts" if inside.dtype.kind in "iu" else "intensity"
+            yield f"{name}: observed window {low:.4f} to {high:.4f} u, {inside:,.0f} {what}"
