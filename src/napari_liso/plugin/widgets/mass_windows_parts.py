@@ -141,7 +141,8 @@ class Parts:
         self.table = WindowTable()
         self.fraction = MessageLine()
         self.fraction.setToolTip(
-            "Isotope fraction of the counts in the windows, with the interval that chance allows"
+            "Isotope fraction of the counts in the windows, with the interval that chance allows. "
+            "Dead time, background and hydride (6LiH on 7Li) are in it as they are in the counts."
         )
         self.doubts = MessageLine()
         self.recalibration = RecalibrationBox()
