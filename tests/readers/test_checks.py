@@ -117,6 +117,23 @@ def test_hydride_on_7li(fwhm: float, window: tuple[float, float], said: bool) ->
     assert not [w for w in window_warnings(acq, {"other": window}) if "6LiH+" in w]
 
 
+@pytest.mark.parametrize(
+    ("number", "step", "told"), [(50_000, 1, True), (60, 1, False), (50_000, 40, False)]
+)
+def test_a_resolution_is_told_only_where_it_is_seen(number: int, step: int, told: bool) -> None:
+    """Not from a few ions, nor from bins (here of 20 mu) as wide as the peak."""
+    mass, counts = spectrum({LI7: number}, fwhm=0.02)
+    whole = len(mass) // step * step
+    mass = mass[:whole].reshape(-1, step).mean(axis=1)
+    counts = counts[:whole].reshape(-1, step).sum(axis=1)
+    acq = replace(acquisition({}), spectrum_source=lambda: (mass, counts))
+    (text,) = (w for w in window_warnings(acq, {"7Li": (6.95, 7.08)}) if "6LiH+" in w)
+    assert ("has about" in text) == told
+    if told:
+        stated = float(text.split("has about ")[1].split(".")[0])
+        assert stated == pytest.approx(7.0155 / 0.02, rel=0.3)
+
+
 def counts_of(n6: int, n7: int, pulses: Any) -> Acquisition:
     counts = np.zeros((2, 3, 10, 10), int)
     counts[0], counts[1] = n6, n7
@@ -142,7 +159,7 @@ def test_single_ions_of_single_pulses_are_no_saturation() -> None:
 
     assert said(0.02) == []
     (close,) = said(0.3)
-    assert "needs the dead-time correction" in close
+    assert "too low without the dead-time correction" in close
     (full,) = said(5.0)
     assert "saturated in 4096 pixels" in full
 

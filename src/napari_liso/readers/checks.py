@@ -26,6 +26,7 @@ _LIH_RESOLUTION = 1010
 _CUT = 0.3
 _OFF_PPM = 100.0
 _FEW = 30
+_FOR_A_WIDTH = 150
 #: Detected ions a pulse: above the first no correction exists, above the second
 #: the natural fraction of 6Li reads 4 % too high without one.
 _SATURATED = 0.8
@@ -174,10 +175,13 @@ def _hydride_warnings(name: str, window: tuple[float, float], peak: Peak) -> lis
         return []
     if hydride >= window[1] + peak.fwhm:
         return []
+    # The width of a few ions, or of a bin, is not that of the peak.
+    told = peak.counts >= _FOR_A_WIDTH and peak.fwhm > 2 * peak.step
+    seen = f"the peak of 7Li has about {resolution:.0f}" if told else "which is not seen here"
     text = (
         f"6LiH+ ({LIH_MASS:.4f} u) is not separated from 7Li+: that takes a resolution m/dm of "
-        f"{_LIH_RESOLUTION}, the peak of 7Li has about {resolution:.0f}. Hydride of enriched "
-        "grains is counted as 7Li; check mass 8 (7LiH+)."
+        f"{_LIH_RESOLUTION}, {seen}. Hydride of enriched grains is counted as 7Li; check mass 8 "
+        "(7LiH+)."
     )
     return [text]
 
@@ -223,8 +227,8 @@ def _saturation_warnings(acquisition: Acquisition) -> list[str]:
             )
         elif np.quantile(per_pulse, 0.99) > _DEAD_TIME:
             found.append(
-                f"{name} comes to {np.quantile(per_pulse, 0.99):.2f} ions a pulse: the fraction "
-                "needs the dead-time correction."
+                f"{name} comes to {np.quantile(per_pulse, 0.99):.2f} ions a pulse: its counts "
+                "are too low without the dead-time correction."
             )
     return found
 
