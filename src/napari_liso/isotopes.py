@@ -32,7 +32,8 @@ _ATOMIC_MASS = {
     ("Pb", 208): 207.976652, ("Bi", 209): 208.980399,
 }  # fmt: skip
 _ELECTRON_MASS = 0.000549  # u
-_ATOM = re.compile(r"(\d{0,3})([A-Z][a-z]?)(\d{0,2})")
+_ATOM = re.compile(r"(\d{0,3})([A-Z][a-z]?)")
+_TIMES = re.compile(r"\d{0,2}")
 
 #: Mass number of the rarer natural isotope of elements that are measured as a pair.
 _TRACER = {"H": 2, "Li": 6, "B": 10, "C": 13, "N": 15, "O": 18, "Cl": 37, "K": 41, "Cu": 65}
@@ -106,13 +107,44 @@ def ion_mass(name: str, polarity: str | None = None) -> float:
     # H2 is the molecule that every spectrum shows; deuterium is written 2H.
     if isotope in _ATOMIC_MASS and text != "H2":
         return _ATOMIC_MASS[isotope] + electrons * _ELECTRON_MASS
-    atoms = _ATOM.findall(text)
+    atoms = _atoms(text)
     masses = [_atomic_mass(symbol, number) for number, symbol, _ in atoms]
-    if not atoms or "".join("".join(atom) for atom in atoms) != text or None in masses:
+    if not atoms or None in masses:
         raise ValueError(f"the mass of '{name.strip()}' is not known here: type a number in u")
-    counts = [int(count or 1) for _, _, count in atoms]
-    total = sum(n * mass for n, mass in zip(counts, masses, strict=True) if mass is not None)
+    total = sum(
+        times * mass for (_, _, times), mass in zip(atoms, masses, strict=True) if mass is not None
+    )
     return total + electrons * _ELECTRON_MASS
+
+
+def _atoms(formula: str) -> list[tuple[str, str, int]]:
+    """Return (mass number or ``""``, symbol, times) of the atoms of a formula, none if it is none.
+
+    Where the formula begins with a mass number, so may its other atoms: in
+    ``7Li16O`` and ``12C14N`` nothing is there 16 or 14 times.
+    """
+    atoms = []
+    place = 0
+    while place < len(formula):
+        atom = _ATOM.match(formula, place)
+        if atom is None:
+            return []
+        number, symbol = atom.groups()
+        following = _ATOM.match(formula, atom.end())
+        place = atom.end()
+        # the 2 of 13C2H5 is that of the carbon
+        is_isotope = (
+            formula[0].isdigit()
+            and following is not None
+            and following[2] != "H"
+            and (following[2], int(following[1] or 0)) in _ATOMIC_MASS
+        )
+        times = ""
+        if not is_isotope:
+            times = _TIMES.match(formula, place)[0]  # type: ignore[index]
+            place += len(times)
+        atoms.append((number, symbol, int(times or 1)))
+    return atoms
 
 
 def _atomic_mass(symbol: str, number: str) -> float | None:
