@@ -100,3 +100,9 @@ def test_ions_without_a_sign_have_the_polarity_of_the_measurement(
 def test_names_without_a_mass(name: str) -> None:
     with pytest.raises(ValueError, match="is not known"):
         ion_mass(name)
+
+
+@pytest.mark.parametrize("name", ["0", "0.0", "00"])
+def test_no_ion_has_no_mass(name: str) -> None:
+    with pytest.raises(ValueError, match="not known"):
+        ion_mass(name)

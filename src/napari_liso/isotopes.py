@@ -98,7 +98,7 @@ def ion_mass(name: str, polarity: str | None = None) -> float:
         If the name is neither made of isotopes known here nor a number.
     """
     text = name.strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if re.fullmatch(r"\d+(\.\d+)?", text) and float(text) > 0:
         return float(text)
     negative = text.endswith("-") or (polarity == "negative" and not text.endswith("+"))
     electrons = 1 if negative else -1

@@ -141,3 +141,8 @@ def test_names_that_are_not_there() -> None:
         propose_windows(*FILE, ["Cs"])
     with pytest.raises(ValueError, match="not known"):
         propose_windows(*FILE, ["Quartz"])
+
+
+def test_channels_named_by_number() -> None:
+    acq = read_peaks(reader, {"0": (6.9, 7.1), "1": (5.9, 6.1)}, None)
+    assert acq.channels == ("0", "1")
