@@ -91,3 +91,18 @@ def test_times_of_any_size(top: int, waiting: int, monkeypatch: pytest.MonkeyPat
     expected, number = np.unique(times, return_counts=True)
     np.testing.assert_array_equal(ticks, expected)
     np.testing.assert_array_equal(counts, number)
+
+
+@pytest.mark.parametrize("slope", [1e-320, 0.01, 1e300])
+@pytest.mark.parametrize("offset", [-1e308, 0.0, 1e308])
+def test_windows_and_scales_at_the_end_of_their_range(slope: float, offset: float) -> None:
+    scale = MassCalibration(slope, offset, "test")
+    for window in ((5e-324, 1e-323), (1e-300, 1e300), (6.0, 7.0)):
+        first, end = _stream.tick_range(scale, *window)
+        assert first <= end
+
+
+@pytest.mark.parametrize(("sf", "k0"), [(1e-320, 0.0), (1e-320, 1e308), (1e-5, 1e308)])
+def test_scales_that_are_none(sf: float, k0: float) -> None:
+    with pytest.raises(ValueError, match="no mass calibration"):
+        MassCalibration.from_sf_k0(sf, k0, "test")

@@ -28,6 +28,8 @@ BATCH = 2**20
 #: Flight times up to here are counted in pages of all times, in 4 bytes each.
 _DENSE_TICKS = 2**27
 _PAGE = 2**22
+#: No file has times beyond; edges of windows may be anywhere.
+_FAR_TICK = 2.0**62
 #: Entries that wait in sorted lists before they are put together.
 _WAITING = 2**23
 
@@ -133,7 +135,8 @@ def collect(source: EventSource, windows: Sequence[tuple[float, float]] | None =
 def tick_range(calibration: MassCalibration, low: float, high: float) -> Range:
     """Return the steps of the time grid (first, one past the last) in a mass window."""
     # An edge that is on a step but for rounding is on it.
-    first, end = (math.ceil(calibration.ticks(edge) - 1e-6) for edge in (low, high))
+    edges = (calibration.ticks(edge) - 1e-6 for edge in (low, high))
+    first, end = (math.ceil(min(max(edge, -_FAR_TICK), _FAR_TICK)) for edge in edges)
     return first, end
 
 

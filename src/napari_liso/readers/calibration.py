@@ -11,6 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["MassCalibration"]
 
+#: In sqrt(u) per unit of time, whatever the unit, and in sqrt(u); beyond is damage.
+_SLOPES = (1e-15, 1e15)
+_MAX_OFFSET = 1e6
+
 
 @dataclass(frozen=True)
 class MassCalibration:
@@ -46,15 +50,18 @@ class MassCalibration:
         Raises
         ------
         ValueError
-            If SF is not positive or one of the two is no finite number.
+            If SF is not positive, or one of the two is no number of a reasonable size.
         """
         if not (math.isfinite(sf) and math.isfinite(k0) and sf > 0):
             raise ValueError(f"SF {sf} and K0 {k0} are no mass calibration")
-        return cls(1.0 / sf, -k0 / sf, source)
+        found = cls(1.0 / sf, -k0 / sf, source)
+        if not found.is_sensible():
+            raise ValueError(f"SF {sf} and K0 {k0} are no mass calibration")
+        return found
 
     def is_sensible(self) -> bool:
-        """Whether times map to masses one to one and to finite numbers."""
-        return math.isfinite(self.slope) and math.isfinite(self.offset) and self.slope > 0
+        """Whether times map to masses one to one and to numbers that masses can be."""
+        return _SLOPES[0] < self.slope < _SLOPES[1] and abs(self.offset) < _MAX_OFFSET
 
     def mass(self, ticks: ArrayLike) -> NDArray[np.float64]:
         """Return the mass in u at a flight time in steps of the file."""

@@ -117,6 +117,25 @@ def test_headers_that_cannot_be_true(
         phi_raw.read(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("Mass/Time: 0.4", "Mass/Time: 1e-320"),
+        ("MassOffset: -1.5", "MassOffset: 1e308"),
+        ("MassOffset: -1.5", "MassOffset: -1e308"),
+        ("Raster Size (um)=40.0", "Raster Size (um)=1e-320"),
+    ],
+)
+@pytest.mark.parametrize("window", [(6.0, 7.0), (1e-300, 1e300)])
+def test_numbers_at_the_end_of_their_range(
+    tmp_path: Path, change: tuple[str, str], window: tuple[float, float]
+) -> None:
+    raw = writer.header().replace(*(text.encode() for text in change)).ljust(2000, b"\0")[:2000]
+    path = writer.write(tmp_path / "a.raw", raw, writer.frames(FRAMES), writer.end())
+    found = outcome(lambda one: liso.read(one, windows={"a": window}), path)
+    assert isinstance(found, liso.FormatError) or found.pixel_size == pytest.approx((5e-6, 5e-6))
+
+
 def test_many_frames_of_nothing_are_refused_at_once(tmp_path: Path) -> None:
     ions = writer.block(1, writer.records([(LI7, 0, 0)]))
     path = writer.write(
@@ -141,7 +160,7 @@ def test_a_file_that_shrinks_after_opening_is_noticed(
     monkeypatch.setattr(_stream, "PLAIN_BYTES", 10)
     acq = liso.read(plain)
     plain.write_bytes(plain.read_bytes()[:2100])
-    with pytest.raises(liso.FormatError, match="changed while"):
+    with pytest.raises(liso.FormatError, match="has changed"):
         acq.counts[0, 2]
 
 

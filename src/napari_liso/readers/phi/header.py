@@ -80,10 +80,10 @@ class Header:
         the size and must not be applied.
         """
         size = self.number("Raster Size (um)", "PHI LMIG")
-        if size is not None and size > 0:
+        if size is not None and from_um(size) > 0:
             return from_um(size), from_um(size)
         y, x = self.number("ScanWidthY"), self.number("ScanWidthX")
-        if y is not None and x is not None and y > 0 and x > 0:
+        if y is not None and x is not None and from_um(y) > 0 and from_um(x) > 0:
             return from_um(y), from_um(x)
         return None
 
