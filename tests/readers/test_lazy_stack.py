@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +99,19 @@ def test_any_reading_can_be_stopped(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         read(path, progress=listener)
     assert read(path).counts.sum() == 40
+
+
+def test_copies_are_the_same_and_pickles_are_refused_in_words() -> None:
+    counts, made = lazy()
+    assert copy.copy(counts) is counts
+    stack = copy.deepcopy(channel_stack(counts, 1))  # as a viewer duplicates a layer
+    np.testing.assert_array_equal(stack[2], CUBE[1, 2])
+    assert made == [(1, 2)]
+    with pytest.raises(TypeError, match=r"numpy\.asarray"):
+        pickle.dumps(counts)
+
+
+def test_counts_of_64_bits_without_a_sign_can_be_added_up() -> None:
+    wide = CUBE.astype(np.uint64)
+    counts = LazyCounts(wide.shape, wide.dtype, lambda channel, frame: wide[channel, frame])
+    np.testing.assert_array_equal(counts.frame_sum(1, range(1, 3)), CUBE[1, 1:3].sum(axis=0))

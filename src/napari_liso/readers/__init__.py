@@ -37,6 +37,8 @@ from types import ModuleType
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.errors import FormatError
+from napari_liso.readers._files import Unchanged, check_sum
+from napari_liso.readers._lazy import LazyCounts
 from napari_liso.readers._progress import Listener, listening
 from napari_liso.readers.peaks import Recalibrate, WindowsOrNames, read_peaks
 
@@ -71,6 +73,9 @@ _EXPLAIN = ("arrays.hdf5", "arrays.zarr", "imzml.reader")
 def module_for(path: Path) -> ModuleType | None:
     """Return the module that reads a file, or None where none does."""
     folder = path.is_dir()
+    # Pipes and devices are not opened: that may wait for ever.
+    if not folder and not (path.is_file() and path.stat().st_size):
+        return None
     for name in _MODULES:
         if folder and name not in _FOLDERS:
             continue
@@ -176,21 +181,41 @@ def read(
     paths = _without_companions(paths)
     modules = [_module_of(one) for one in paths]
     module = modules[0]
+    unchanged = Unchanged(paths)
     if len(paths) == 1:
         with listening(progress):
-            return read_peaks(lambda chosen: module.read(paths[0], chosen), windows, recalibrate)
+            found = read_peaks(lambda chosen: module.read(paths[0], chosen), windows, recalibrate)
+        return _checked(paths[0], found, unchanged)
     if any(other is not module for other in modules) or not hasattr(module, "read_several"):
         kinds = ", ".join(dict.fromkeys(str(other.NAME) for other in modules))
         raise ValueError(
             f"{len(paths)} files ({kinds}) were given, which do not make up one acquisition; "
             "open them one by one"
         )
+    if len({one.resolve() for one in paths}) < len(paths):
+        raise ValueError("a file was given twice; its counts would be there twice")
     with listening(progress):
-        return read_peaks(lambda chosen: module.read_several(paths, chosen), windows, recalibrate)
+        found = read_peaks(lambda chosen: module.read_several(paths, chosen), windows, recalibrate)
+    return _checked(paths[0], found, unchanged)
+
+
+def _checked(path: Path, found: Acquisition, unchanged: Unchanged) -> Acquisition:
+    """Refuse counts whose sums do not fit 64 bits; let lazy ones watch their files."""
+    counts = found.counts
+    if isinstance(counts, LazyCounts):
+        counts.before_reading = unchanged
+    elif counts.dtype.kind in "iu" and counts.dtype.itemsize == 8:
+        check_sum(path, "the file", float(counts.max(initial=0)), counts.size)
+    return found
 
 
 def _check_exists(path: Path) -> None:
-    if path.stat().st_size == 0 and not path.is_dir():
+    size = path.stat().st_size
+    if path.is_dir():
+        return
+    if not path.is_file():
+        raise FormatError(path, "is a pipe or a device, not a file")
+    if size == 0:
         raise FormatError(path, "is empty")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_liso.errors import FormatError
+from napari_liso.readers._files import check_sum
 from napari_liso.readers._lazy import PLAIN_BYTES, LazyCounts
 from napari_liso.readers._progress import report
 
@@ -156,6 +157,8 @@ def look_at_values(
                 raise FormatError(path, f"{name} holds {part.max()}; no count is as large")
             if whole:
                 largest = max(largest, float(part.max(initial=0)))
+    if whole:
+        check_sum(path, name, largest, math.prod(shape))
     return Values(whole, largest if whole else math.nan)
 
 
@@ -258,6 +261,7 @@ class _ChunkedCounts(LazyCounts):
         if frames != range(self.shape[1]):
             return super().frame_sum(channel, frames)
         if channel not in self._totals:
+            self._check_file()
             together = self._source.channels_with(self._numbers[channel])
             group = [n for n, number in enumerate(self._numbers) if number in together]
             fit = max(1, _SUMS // (8 * self.shape[2] * self.shape[3]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
@@ -21,9 +23,11 @@ __all__ = [
     "HDF5_SIGNATURE",
     "MAX_IMAGE_PIXELS",
     "Remembered",
+    "Unchanged",
     "Windows",
     "base_metadata",
     "check_image_size",
+    "check_sum",
     "check_windows",
     "head",
     "identity",
@@ -43,11 +47,27 @@ MAX_IMAGE_PIXELS = 2**26
 
 
 def head(path: str | PathLike[str], size: int, offset: int = 0) -> bytes:
-    """Return `size` bytes at `offset`, fewer where the file ends."""
+    """Return `size` bytes at `offset`, fewer where the file ends.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is a pipe or a device.
+    """
+    status = os.stat(path)
+    # Opening a pipe waits for whoever writes into it.
+    if not stat.S_ISREG(status.st_mode):
+        code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        raise OSError(code, "is no file", fspath(path))
+    if status.st_size == 0:
+        return b""
     with open(path, "rb") as file:
         file.seek(offset)
         return file.read(size)
 
+
+#: Sums of counts are made in 64 bits with a sign.
+_LARGEST_SUM = 2.0**63
 
 Identity = tuple[Any, ...]
 T = TypeVar("T")
@@ -61,6 +81,30 @@ def identity(path: str | PathLike[str]) -> Identity:
     status = os.stat(path)
     place = (os.path.realpath(path), status.st_dev, status.st_ino)
     return (*place, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class Unchanged:
+    """Called before a file is read again: refuses one that has changed or is gone.
+
+    Parameters
+    ----------
+    paths
+        As they are now; folders are left out.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._known = {path: identity(path) for path in paths if path.is_file()}
+
+    def __call__(self) -> None:
+        """Raise `FormatError` where a file is not what it was."""
+        for path, known in self._known.items():
+            try:
+                same = identity(path) == known
+            except OSError as error:
+                reason = f"cannot be read any more: {error.strerror}"
+                raise FormatError(path, reason) from error
+            if not same:
+                raise FormatError(path, "has changed since it was opened; open it again")
 
 
 class Remembered(Generic[T]):
@@ -145,6 +189,20 @@ def check_image_size(path: str | PathLike[str], height: int, width: int) -> None
             fspath(path),
             f"declares an image of {height} x {width} pixels; from 1 to {MAX_IMAGE_PIXELS} "
             "pixels can be read",
+        )
+
+
+def check_sum(path: str | PathLike[str], what: str, largest: float, values: int) -> None:
+    """Refuse whole numbers whose sum may not fit 64 bits.
+
+    Raises
+    ------
+    FormatError
+        If `values` numbers, each up to `largest`, may come to more.
+    """
+    if float(largest) * values >= _LARGEST_SUM:
+        raise FormatError(
+            path, f"{what} holds numbers up to {largest:g}, too large to add up: no counts"
         )
 
 

@@ -43,6 +43,10 @@ class LazyCounts:
     """
 
     ndim = 4
+    #: Whether images are read from a file when they are made.
+    reads_file = True
+    #: Is called before that, and may raise an exception.
+    before_reading: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -70,6 +74,18 @@ class LazyCounts:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __copy__(self) -> LazyCounts:
+        return self  # nothing in it can be changed
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LazyCounts:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "lazy counts are made from their file and cannot be pickled; numpy.asarray makes them "
+            "a plain array"
+        )
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -100,6 +116,7 @@ class LazyCounts:
             if found is not None:
                 self._kept.move_to_end((channel, frame))
                 return found
+        self._check_file()
         made = np.asarray(self._make(channel, frame), self.dtype)
         with self._lock:
             self._kept[channel, frame] = made
@@ -112,10 +129,15 @@ class LazyCounts:
         wide = np.int64 if self.dtype.kind in "iu" else np.float64
         if self._sums is not None and frames == range(self.shape[1]):
             return np.array(self._sums[channel], wide)
+        self._check_file()
         total: NDArray[Any] = np.zeros(self.shape[2:], wide)
         for frame in frames:
-            total += self._make(channel, frame)
+            total += self._make(channel, frame).astype(wide, copy=False)
         return total
+
+    def _check_file(self) -> None:
+        if self.reads_file and self.before_reading is not None:
+            self.before_reading()
 
 
 class ChannelStack:

@@ -370,3 +370,12 @@ def test_damage(apart: None, tmp_path: Path, small: bytes, data: st.DataObject) 
     path.write_bytes(data.draw(damage(small)))
     _hdf5._examined.clear()
     outcome(hdf5_array.read, path)
+
+
+def test_numbers_whose_sum_does_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        data = np.full((2**14, 2, 2), 2**48, np.uint64)
+        file.create_dataset("counts", data=data, compression="gzip").attrs["axes"] = "fyx"
+    with pytest.raises(liso.FormatError, match="too large to add up"):
+        liso.read(path)

@@ -266,6 +266,26 @@ def test_empty_chunks_that_zarr_leaves_out(tmp_path: Path, counts: np.ndarray) -
     assert acq.metadata["chunks_missing"] == 4
 
 
+@pytest.mark.parametrize("change", ["remove", "write", "all"])
+def test_a_store_that_changes_after_opening(
+    tmp_path: Path, counts: np.ndarray, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_chunked, "PLAIN_BYTES", 10)
+    path = write(tmp_path / "map.zarr", counts, chunks=(1, 1, *counts.shape[2:]))
+    acq = liso.read(path)
+    chunk = max(one for one in path.rglob("*") if one.is_file() and one.name != "zarr.json")
+    if change == "remove":
+        chunk.unlink()  # zarr would read zeros
+    elif change == "write":
+        chunk.write_bytes(chunk.read_bytes() + b"\0")
+    else:
+        shutil.rmtree(path)
+    with pytest.raises(liso.FormatError, match=r"has changed|any more"):
+        acq.counts[-1, -1]
+    with pytest.raises(liso.FormatError, match=r"has changed|any more"):
+        acq[acq.channels[0]]
+
+
 def meta(path: Path, **changes: Any) -> None:
     """Change the metadata of version 2."""
     file = path / ".zarray"

@@ -122,8 +122,10 @@ def test_several_files_are_one_measurement(tmp_path: Path) -> None:
     # The same name twice: then the numbers tell them apart.
     again = write(tmp_path, IMAGE, "map (9) - 6Li.BIF3D")
     assert liso.read([six, again]).channels == ("6Li (1)", "6Li (9)")
-    with pytest.raises(ValueError, match="of one peak"):
+    with pytest.raises(ValueError, match="given twice"):
         liso.read([six, six])
+    with pytest.raises(ValueError, match="of one peak"):
+        bif3d.read_several([six, six])
 
 
 def test_files_that_do_not_belong_together(tmp_path: Path) -> None:

@@ -279,6 +279,27 @@ def rows(steps: int = 6, ratio: str = "inf") -> list[list[object]]:
     return [[100 + n, 8 + n, 92, n, ratio, 1, 2] for n in range(steps)]
 
 
+@pytest.mark.parametrize("kind", ["spectrum", "profile", "voxels"])
+def test_numbers_whose_sum_does_not_fit(tmp_path: Path, kind: str) -> None:
+    most = 2**53 - 2
+    path = tmp_path / "run (7) - Li+.txt"
+    content = {
+        "spectrum": writer.spectrum([7] * 2000, deadtime="off").replace("\t7\r", f"\t{most}\r"),
+        "profile": writer.profile(["Li+"], ["7.0"], [[most]] * 2000),
+        "voxels": writer.voxels([[[7] * 16] * 16] * 8).replace(" 7\r", f" {most}\r"),
+    }
+    path.write_text(content[kind], newline="")
+    with pytest.raises(FormatError, match="too large to add up"):
+        liso.read(path)
+
+
+def test_the_same_spectrum_twice_is_no_double_spectrum(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(writer.spectrum([5] * 500), newline="")
+    with pytest.raises(ValueError, match="given twice"):
+        liso.read([path, tmp_path / "." / "a.txt"])
+
+
 def test_profile(tmp_path: Path) -> None:
     path = put(tmp_path, "p.txt", writer.profile(NAMES, MASSES, rows()))
     assert recognise(path) == "ION-TOF text"

@@ -278,6 +278,13 @@ def test_corrected_intensities_are_no_counts(path: Path) -> None:
     assert any("not counts" in text for text in acq.metadata["warnings"])
 
 
+def test_counts_whose_sum_does_not_fit(path: Path) -> None:
+    absurd = np.full(8192, 2.0**52)
+    its(path, absurd, absurd)
+    with pytest.raises(FormatError, match="too large to add up"):
+        iontof_tree.read(path)
+
+
 def test_counts_that_the_file_rounded(path: Path) -> None:
     big = spectrum()
     big[1275] = 2**25 + 1

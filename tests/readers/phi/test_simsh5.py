@@ -312,6 +312,16 @@ def edited(path: Path, change: str) -> Path:
         ("f['data/mass_csr/pixel_id'][3] ^= 1", "total_image"),
         ("f['data/mass_csr/mass_bin'][0] -= 5000", "spectrum_mass_bin"),
         ("f['data/mass_csr/count_exceptions/nnz_index'][0] = 10**9", "above 255"),
+        (
+            "e = f['data/mass_csr/count_exceptions']; del e['value'];"
+            "e['value'] = np.full(e['nnz_index'].shape, 2**63 + 5, 'u8')",
+            "too large to add up",
+        ),
+        (
+            "e = f['data/mass_csr/count_exceptions']; del e['value'], e['nnz_index'];"
+            "e['value'] = np.array([700, 800], 'u4'); e['nnz_index'] = np.array([3, 3], 'u8')",
+            "names a count twice",
+        ),
         ("del f['calibration']; del f['raw_header']", "no mass calibration"),
         ("f['calibration/mass/coefficients'][0] = 0.5", "contradict"),
         ("f['calibration/mass/coefficients'][0] = np.nan", "contradict"),

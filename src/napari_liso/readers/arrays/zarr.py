@@ -59,6 +59,8 @@ _MANY_CHUNKS = 100_000
 #: Up to this size, an array of which chunks are missing is looked at as a whole.
 _LOOKED_AT = 2**32
 _REGION = 2**23
+#: Files up to so many are listed again for each image, to notice changes.
+_LISTED_AGAIN = 2**14
 
 
 def recognise(path: Path) -> bool:
@@ -187,10 +189,24 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
         )
 
     def part(selection: tuple[slice, ...]) -> NDArray[Any]:
+        _check_unchanged(store, node, files)
         return _part(store, node, selection)
 
     values = Values(found["whole"], found["largest"])
     return acquisition_of(path, metadata, array, values, sidecar, part)
+
+
+def _check_unchanged(store: FolderStore | ZipStore, node: Node, files: ChunkFiles) -> None:
+    """Refuse a store that has changed; a chunk that is gone would read as zeros."""
+    if isinstance(store, ZipStore) or len(files.print) > _LISTED_AGAIN:
+        return
+    try:
+        same = tuple(sorted(store.files(node.path))) == files.print
+    except OSError as error:
+        reason = f"/{node.path} cannot be read any more: {error.strerror}"
+        raise FormatError(store.path, reason) from error
+    if not same:
+        raise FormatError(store.path, f"/{node.path} has changed since it was opened")
 
 
 def validate(path: Path) -> dict[str, Any]:

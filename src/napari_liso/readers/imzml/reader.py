@@ -164,6 +164,8 @@ def _header(path: Path, sha256: str) -> Header:
 class _PlacedCounts(LazyCounts):
     """One number a spectrum, put on the image when it is indexed."""
 
+    reads_file = False
+
     def __init__(self, grid: Grid, values: Sequence[NDArray[Any]]) -> None:
         order = np.argsort(grid.frame, kind="stable")
         self._frame, self._pixel = grid.frame[order], grid.pixel[order]

@@ -130,7 +130,9 @@ def _checked(
         return StoredSpectrum(
             values, calibration, "not counts: intensities after SurfaceLab's dead-time correction"
         )
-    if np.any(values != np.rint(values)) or values.max(initial=0) >= 2**53:
+    if values.sum() >= 2**53:
+        raise tree.error("its spectrum holds numbers too large to add up", block.offset)
+    if np.any(values != np.rint(values)):
         return StoredSpectrum(
             values, calibration, "not counts: intensities that are no whole numbers"
         )

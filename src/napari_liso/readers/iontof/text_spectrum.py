@@ -151,6 +151,8 @@ def _check(path: Path, channel: Floats, mass: Floats, intensity: Floats) -> None
         raise FormatError(path, "is damaged: its masses are none")
     if intensity.min() < 0:
         raise FormatError(path, f"has an intensity of {intensity.min():g}; none is negative")
+    if not intensity.sum() < _MAX_WHOLE:
+        raise FormatError(path, "is damaged: its intensities are too large to add up")
 
 
 def _calibration(path: Path, channel: Floats, mass: Floats) -> MassCalibration:

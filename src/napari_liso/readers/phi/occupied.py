@@ -154,6 +154,8 @@ class EventCounts(LazyCounts):
         (frame, y, x).
     """
 
+    reads_file = False
+
     def __init__(
         self,
         channels: Sequence[ChannelEvents | Sequence[ChannelEvents]],

@@ -81,6 +81,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
         If a window is not a positive interval.
     """
     windows = _files.check_windows(windows)
+    unchanged = _files.Unchanged([path])
     metadata = _files.base_metadata(path, NAME)
     with _opened(path) as cube:
         facts = cube.facts
@@ -88,6 +89,11 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
         counts = _collect(cube, list(ranges.values()))
     metadata |= copy.deepcopy(facts.metadata)
     metadata["warnings"] = [*facts.warnings, *phi.range_warnings(windows, facts.metadata)]
+
+    def spectrum() -> Spectrum:
+        unchanged()
+        return _spectra.get(path, lambda: _spectrum(path))
+
     return Acquisition(
         counts=counts,
         channels=tuple(ranges),
@@ -95,7 +101,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
         pixel_size=facts.pixel_size,
         pulses=None if facts.pulses is None else np.full((1, 1, 1), facts.pulses),
         metadata=metadata,
-        spectrum_source=lambda: _spectra.get(path, lambda: _spectrum(path)),
+        spectrum_source=spectrum,
     )
 
 
@@ -178,11 +184,14 @@ class _Index:
         if _hdf5.group(file, f"{base}/count_exceptions") is not None:
             where = _required(file, f"{base}/count_exceptions/nnz_index", events)[...]
             value = _required(file, f"{base}/count_exceptions/value", events)[...]
-            where, value = where.astype(np.int64), value.astype(np.int64)
-            if len(where) != len(value) or np.any((where < 0) | (where >= events)):
+            if len(where) != len(value) or where.max(initial=0) >= max(events, 1):
                 raise FormatError(path, "the list of counts above 255 is damaged")
+            _files.check_sum(path, "the list of counts above 255", value.max(initial=0), events)
+            where, value = where.astype(np.int64), value.astype(np.int64)
             order = np.argsort(where, kind="stable")
             where, value = where[order], value[order]
+            if np.any(where[1:] == where[:-1]):
+                raise FormatError(path, "the list of counts above 255 names a count twice")
         return cls(facts, mass_bin, index, where, value)
 
     @property

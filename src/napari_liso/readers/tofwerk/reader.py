@@ -82,7 +82,7 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     """
     windows = _files.check_windows(windows)
     metadata = _files.base_metadata(path, NAME)
-    opened = _Opened(path, _hdf5.identity(path))
+    opened = _Opened(path, _files.Unchanged([path]))
     found = _hdf5.examine(path, __name__, bytes_per_second=_hdf5.PACKED_BYTES_PER_SECOND)
     with opened.file() as file:
         facts = read_facts(file)
@@ -147,12 +147,11 @@ class _Opened:
     """A file that is opened anew for each read, and must not change in between."""
 
     path: Path
-    identity: tuple[Any, ...]
+    unchanged: _files.Unchanged
 
     def file(self) -> Any:
         """Open it for reading."""
-        if _hdf5.identity(self.path) != self.identity:
-            raise FormatError(self.path, "has changed since it was opened; open it again")
+        self.unchanged()
         return _hdf5.open_file(self.path)
 
 
