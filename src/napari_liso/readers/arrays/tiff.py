@@ -36,6 +36,8 @@ NAME = "TIFF"
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAX_BYTES = 2**34
+#: Of a stack that can only be read as a whole.
+_MAX_AT_ONCE = 2**29
 _DEFLATE_RATIO = 1032  # no deflate stream inflates further
 _METRES = {
     "m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6,
@@ -86,8 +88,8 @@ def read(path: Path, windows: _files.Windows | None = None) -> Acquisition:
     -------
     Acquisition
         Integer counts; float where the pixels are no whole numbers, and then
-        ``metadata["counts_are"]`` says so. Large stacks without compression are
-        read when indexed.
+        ``metadata["counts_are"]`` says so. Large stacks are read
+        when indexed.
 
     Raises
     ------
@@ -211,6 +213,12 @@ def _load(path: Path, sidecar: Sidecar) -> _Stack:
         data: NDArray[Any] | Planes | None = None
         if series.nbytes > PLAIN_BYTES:
             data = find_planes(path, file, series)
+            if data is None and series.nbytes > _MAX_AT_ONCE:
+                raise FormatError(
+                    path,
+                    "has planes that cannot be read one by one; save it uncompressed, a page for "
+                    "each plane",
+                )
         return _Stack(
             data=series.asarray() if data is None else data,
             axes=axes,

@@ -1,16 +1,18 @@
-"""Large uncompressed TIFF stacks, plane by plane instead of as a whole.
+"""Large TIFF stacks, plane by plane instead of as a whole.
 
 Where the pixels of a plane lie in one piece, as they nearly always do without
 compression, a plane is one read from the file. (Not a memory map: that of a file
-that somebody shortens brings the whole process down.)
+that somebody shortens brings the whole process down.) Compressed planes are
+unpacked one by one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,8 @@ class Planes:
         As stored, with its byte order.
     offsets
         Byte offset of each plane, in the order of the leading axes.
+    pages
+        The library's pages by plane, where they are compressed.
     """
 
     path: Path
@@ -46,20 +50,42 @@ class Planes:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     offsets: NDArray[np.int64]
+    pages: tuple[Any, ...] | None = None
+    _lock: Any = field(default_factory=Lock, repr=False)
 
     def plane(self, number: int) -> NDArray[Any]:
         """Read one (y, x) plane."""
         if _files.identity(self.path) != self.identity:
             raise FormatError(self.path, "has changed since it was opened; open it again")
+        if self.pages is not None:
+            return self._unpacked(self.pages[number])
         offset, pixels = int(self.offsets[number]), math.prod(self.shape[-2:])
         values = np.fromfile(self.path, self.dtype, pixels, offset=offset)
         if len(values) != pixels:
             raise FormatError(self.path, "is truncated: a plane ends early", offset)
         return values.reshape(self.shape[-2:])
 
+    def _unpacked(self, page: Any) -> NDArray[Any]:
+        """Return a compressed plane."""
+        file = page.parent.filehandle
+        try:
+            with self._lock:
+                if file.closed:
+                    file.open()
+                try:
+                    values = page.asarray(maxworkers=1)
+                finally:
+                    file.close()
+        except Exception as error:  # the library raises anything on damaged files
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise FormatError(self.path, f"a plane cannot be unpacked: {text}") from error
+        if values.shape != self.shape[-2:]:
+            raise FormatError(self.path, f"a plane unpacks to {values.shape} pixels")
+        return np.asarray(values)
+
     def values(self) -> Values:
         """Look at all pixels, where their type does not say that they are counts."""
-        if self.dtype.kind == "u":
+        if self.dtype.kind == "u" and self.dtype.itemsize < 8:
             return Values(True, math.nan)
         shape = (len(self.offsets), *self.shape[-2:])
 
@@ -80,11 +106,17 @@ def find_planes(
         The image, its sizes checked already.
     """
     page = series.keyframe
-    if not page.is_memmappable or page.dtype is None:
+    if page.dtype is None:
         return None
     shape = tuple(int(n) for n in series.shape)
     size = math.prod(shape[-2:]) * page.dtype.itemsize
     count = math.prod(shape[:-2])
+    if not page.is_memmappable:
+        if len(series.pages) != count or page.shape != shape[-2:]:
+            return None
+        pages = tuple(series.pages)
+        offsets = np.zeros(count, np.int64)
+        return Planes(path, _files.identity(path), shape, np.dtype(page.dtype), offsets, pages)
     if series.dataoffset is not None:
         offsets = series.dataoffset + size * np.arange(count, dtype=np.int64)
     else:
