@@ -97,6 +97,17 @@ def test_overlaps_never_overflow() -> None:
     assert whole.pulses is None
 
 
+def test_other_windows_are_told() -> None:
+    """Moved with the calibration of the field they are the same, of another width they are not."""
+    windows = [{"6Li": [6.00, 6.03]}, {"6Li": [6.01, 6.04]}, {"6Li": [6.00, 6.06]}]
+    fields = [
+        replace(f, metadata={**f.metadata, "windows": w})
+        for f, w in zip(FIELDS, windows, strict=True)
+    ]
+    (said,) = (w for w in stitch(fields, CORNERS).metadata["warnings"] if "window" in w)
+    assert "6Li is 2.00 times as wide in 2-25" in said
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

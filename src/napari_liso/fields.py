@@ -19,6 +19,8 @@ __all__ = ["STAGE_POSITION", "stage_corners", "stitch"]
 STAGE_POSITION = "stage_position_m"
 #: Relative difference that two pixel sizes may have and are still the same.
 _SAME = 1e-3
+#: Relative difference of the widths of two mass windows that is worth a word.
+_SAME_WIDTH = 0.02
 
 Point = tuple[float, float]
 
@@ -133,7 +135,14 @@ def stitch(
         **_placement_facts(fields, places, shapes, (height, width)),
         "fields_placed_by": "stage positions" if corners is None else "hand",
         "placed_to_px": rounding,
-        "warnings": list(dict.fromkeys(w for f in fields for w in f.metadata.get("warnings", ()))),
+        "warnings": list(
+            dict.fromkeys(
+                [
+                    *_other_windows(fields),
+                    *(w for f in fields for w in f.metadata.get("warnings", ())),
+                ]
+            )
+        ),
     }
     return Acquisition(
         counts=as_counts(counts),
@@ -174,6 +183,24 @@ def _check_alike(fields: list[Acquisition]) -> None:
                 f"{_name(field, number)} has pixels of {to_um(ours[0]):.4g} um, the first field "
                 f"of {to_um(other[0]):.4g} um; fields of different scale are not put together"
             )
+
+
+def _other_windows(fields: list[Acquisition]) -> list[str]:
+    """Say where fields were read with windows of other widths: their counts then differ."""
+    found = []
+    first = fields[0].metadata.get("windows") or {}
+    for number, field in enumerate(fields[1:], 1):
+        for name, (low, high) in (field.metadata.get("windows") or {}).items():
+            if name not in first:
+                continue
+            ratio = (high / low - 1) / (first[name][1] / first[name][0] - 1)
+            if abs(ratio - 1) > _SAME_WIDTH:
+                found.append(
+                    f"The window of {name} is {ratio:.2f} times as wide in "
+                    f"{_name(field, number)} as in the first field, so that a part of the step "
+                    "between them may be of the windows: read all with the same windows."
+                )
+    return found
 
 
 def _whole_pixels(corners: list[Point], size: Point) -> tuple[list[tuple[int, int]], float]:
