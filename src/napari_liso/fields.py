@@ -106,52 +106,57 @@ def stitch(
         raise ValueError(f"{len(placed)} corners were given for {len(fields)} fields")
     pixel_size = _pixel_size(fields[0], 0)
     places, rounding = _whole_pixels(placed, pixel_size)
-    shapes = [field.counts.shape[2:] for field in fields]
-    height, width = (
-        max(place[axis] + shape[axis] for place, shape in zip(places, shapes, strict=True))
-        for axis in (0, 1)
+    shape = _canvas_shape(fields, places)
+    if len({field.counts.shape[1] for field in fields}) > 1:
+        fields = [field.sum() for field in fields]
+    warnings = [
+        *_other_windows(fields),
+        *(w for f in fields for w in f.metadata.get("warnings", ())),
+    ]
+    return Acquisition(
+        counts=_counts(fields, places, shape),
+        channels=fields[0].channels,
+        masses=fields[0].masses,
+        pixel_size=pixel_size,
+        pulses=_pulses(fields, places, shape),
+        metadata={
+            **_common(fields),
+            **_placement_facts(fields, places, shape),
+            "fields_placed_by": "stage positions" if corners is None else "hand",
+            "placed_to_px": rounding,
+            "warnings": list(dict.fromkeys(warnings)),
+        },
     )
+
+
+def _canvas_shape(fields: list[Acquisition], places: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return the (y, x) size of the image that holds all fields."""
+    ends = [
+        [start + length for start, length in zip(place, field.counts.shape[2:], strict=True)]
+        for field, place in zip(fields, places, strict=True)
+    ]
+    height, width = (max(end[axis] for end in ends) for axis in (0, 1))
     if height * width > MAX_IMAGE_PIXELS:
         raise ValueError(
             f"the fields would make an image of {height} x {width} pixels; up to "
             f"{MAX_IMAGE_PIXELS} can be handled. Are their positions right?"
         )
-    if len({field.counts.shape[1] for field in fields}) > 1:
-        fields = [field.sum() for field in fields]
-    frames = fields[0].counts.shape[1]
+    return height, width
+
+
+def _counts(
+    fields: list[Acquisition], places: list[tuple[int, int]], shape: tuple[int, int]
+) -> LazyCounts | NDArray[Any]:
+    """Return the counts of all fields, wide enough for the sum where they overlap."""
     largest = sum(int(np.iinfo(field.counts.dtype).max) for field in fields)
+    dtype = np.min_scalar_type(min(largest, np.iinfo(np.int64).max))
 
     def image(channel: int, frame: int) -> NDArray[Any]:
         parts = (np.asarray(field.counts[channel, frame]) for field in fields)
-        return _canvas(parts, places, (height, width), counts.dtype)
+        return np.asarray(_canvas(parts, places, shape, dtype))
 
-    counts = LazyCounts(
-        (len(fields[0].channels), frames, height, width),
-        np.min_scalar_type(min(largest, np.iinfo(np.int64).max)),
-        image,
-    )
-    metadata = {
-        **_common(fields),
-        **_placement_facts(fields, places, shapes, (height, width)),
-        "fields_placed_by": "stage positions" if corners is None else "hand",
-        "placed_to_px": rounding,
-        "warnings": list(
-            dict.fromkeys(
-                [
-                    *_other_windows(fields),
-                    *(w for f in fields for w in f.metadata.get("warnings", ())),
-                ]
-            )
-        ),
-    }
-    return Acquisition(
-        counts=as_counts(counts),
-        channels=fields[0].channels,
-        masses=fields[0].masses,
-        pixel_size=pixel_size,
-        pulses=_pulses(fields, places, (height, width)),
-        metadata=metadata,
-    )
+    frames = fields[0].counts.shape[1]
+    return as_counts(LazyCounts((len(fields[0].channels), frames, *shape), dtype, image))
 
 
 def _name(field: Acquisition, number: int) -> str:
@@ -225,10 +230,10 @@ def _canvas(parts: Any, places: list[tuple[int, int]], shape: tuple[int, int], d
 def _placement_facts(
     fields: list[Acquisition],
     places: list[tuple[int, int]],
-    shapes: list[tuple[int, int]],
     shape: tuple[int, int],
 ) -> dict[str, Any]:
     """Return where each field is and what the fields leave open or share."""
+    shapes = [field.counts.shape[2:] for field in fields]
     coverage = _canvas((np.ones(s, np.uint8) for s in shapes), places, shape, np.uint16)
     return {
         "fields": [
