@@ -146,3 +146,8 @@ def test_names_that_are_not_there() -> None:
 def test_channels_named_by_number() -> None:
     acq = read_peaks(reader, {"0": (6.9, 7.1), "1": (5.9, 6.1)}, None)
     assert acq.channels == ("0", "1")
+
+
+def test_a_window_beyond_any_number() -> None:
+    with pytest.raises(ValueError, match=r"must be \(low, high\)"):
+        read_peaks(reader, {"a": (1, 10**400)}, None)

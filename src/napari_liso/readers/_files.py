@@ -227,7 +227,7 @@ def check_windows(windows: Mapping[str, tuple[float, float]] | None) -> Windows 
     for name, window in windows.items():
         try:
             low, high = (float(edge) for edge in window)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 f"the window of {name!r} must be (low, high) in u, got {window!r}"
             ) from error

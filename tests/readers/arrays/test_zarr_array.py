@@ -292,6 +292,11 @@ def meta(path: Path, **changes: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def attributes(path: Path, **changes: Any) -> None:
+    file = path / ".zattrs"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
 BOMB = zlib.compress(bytes(2**26))
 PICKLE = [{"id": "pickle", "protocol": 5}]
 
@@ -315,6 +320,12 @@ PICKLE = [{"id": "pickle", "protocol": 5}]
         (lambda p: meta(p, dtype="|O", filters=PICKLE), "no counts"),
         (lambda p: meta(p, dtype=[["a", "|O"]]), "no counts"),
         (lambda p: meta(p, filters=PICKLE), "packed by pickle"),
+        (lambda p: meta(p, filters=5), "packed by 5"),
+        (lambda p: meta(p, compressor={"id": ["zlib"]}), "packed by"),
+        (lambda p: attributes(p, pixel_size_um=10**400), "pixel_size_um"),
+        (lambda p: attributes(p, pixel_size_um=1e-320), "pixel_size_um"),
+        (lambda p: attributes(p, masses_u=[10**400, 7]), "masses_u"),
+        (lambda p: attributes(p, polarity=[]), "polarity"),
         (lambda p: meta(p, compressor={"id": "json2"}), "packed by json2"),
         (lambda p: meta(p, dtype="<u4"), "damaged"),
         (lambda p: (p / ".zarray").write_text("{"), "not JSON"),

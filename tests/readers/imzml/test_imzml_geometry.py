@@ -50,7 +50,14 @@ def test_one_pixel_size_holds_for_both(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "unit"),
-    [("3", None), ("3", "UO:0000082"), ("0", MICROMETRE), ("nan", MICROMETRE), ("", MICROMETRE)],
+    [
+        ("3", None),
+        ("3", "UO:0000082"),
+        ("0", MICROMETRE),
+        ("1e-320", MICROMETRE),
+        ("nan", MICROMETRE),
+        ("", MICROMETRE),
+    ],
 )
 def test_a_pixel_size_that_is_no_length_is_not_used(
     tmp_path: Path, value: str, unit: str | None

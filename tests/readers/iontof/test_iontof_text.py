@@ -419,6 +419,15 @@ def test_a_single_image_and_its_field_of_view(tmp_path: Path) -> None:
         assert acq.pixel_size == pytest.approx((5e-6, 5e-6))
 
 
+@pytest.mark.parametrize("side", ["9" * 400, "0." + "0" * 320 + "1", "0"])
+def test_a_field_of_view_that_cannot_be(tmp_path: Path, side: str) -> None:
+    remarks = [f"# Field of View: {side} um", "# x y intensity"]
+    text = writer.voxels(CUBE[:1].tolist(), remarks, scans=False)
+    acq = liso.read(put(tmp_path, "image - Li+.txt", text))
+    assert acq.pixel_size is None
+    np.testing.assert_array_equal(acq.counts[0], CUBE[:1, ::-1])
+
+
 def test_only_voxels_with_counts(tmp_path: Path) -> None:
     sparse = np.where(CUBE > 2, CUBE, 0)
     other = np.zeros_like(CUBE)

@@ -174,6 +174,16 @@ def test_negative_polarity_and_no_field_of_view(tmp_path: Path, whole: np.ndarra
     assert any("pixel size" in w for w in acq.metadata["warnings"])
 
 
+@pytest.mark.parametrize("view", [1e-323, -1.0, 1e300])
+def test_a_field_of_view_that_cannot_be(tmp_path: Path, whole: np.ndarray, view: float) -> None:
+    path = write_opened(tmp_path / "a.h5", whole, LABELS, MASSES)
+    with h5py.File(path, "r+") as file:
+        file["FIBParams"].attrs["ViewField"] = view
+    acq = liso.read(path)
+    assert acq.pixel_size is None
+    assert any("which was not used" in w for w in acq.metadata["warnings"])
+
+
 def test_rows_and_columns_exchanged_is_said(tmp_path: Path, whole: np.ndarray) -> None:
     path = write_opened(tmp_path / "a.h5", whole, LABELS, MASSES)
     with h5py.File(path, "r+") as file:

@@ -256,7 +256,9 @@ class _Facts:
             raise wrong("masses_u", f"{channels} masses in u, NaN where unknown")
         size = _numbers(given.get("pixel_size_um"))
         if given.get("pixel_size_um") is not None and (
-            size is None or len(size) not in (1, 2) or not all(0 < s < 1e6 for s in size)
+            size is None
+            or len(size) not in (1, 2)
+            or not all(from_um(s) > 0 and s < 1e6 for s in size)
         ):
             raise wrong("pixel_size_um", "a positive number, or [y, x]")
         pulses = _numbers(given.get("pulses_per_pixel"))
@@ -266,7 +268,7 @@ class _Facts:
             raise wrong("pulses_per_pixel", "a positive number")
         polarity = texts(given.get("polarity"))
         if given.get("polarity") is not None and (
-            polarity is None or polarity[0].lower() not in ("positive", "negative")
+            not polarity or polarity[0].lower() not in ("positive", "negative")
         ):
             raise wrong("polarity", '"positive" or "negative"')
         return cls(
@@ -284,7 +286,7 @@ def _numbers(value: Any) -> list[float] | None:
     try:
         # JSON has no NaN; None is what is written in its stead.
         return [math.nan if v is None and many is value else float(v) for v in many]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -170,7 +170,10 @@ def _pixel_size(
                 continue
             if not all(isinstance(v, (int, float)) for v in vector):
                 return None
-            factors = [old * float(v) for old, v in zip(factors, vector, strict=True)]
+            try:
+                factors = [old * float(v) for old, v in zip(factors, vector, strict=True)]
+            except OverflowError:
+                return None
             stated = True
     found = axes_of(names)
     if not stated or found is None:

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from napari_liso.errors import FormatError
+from napari_liso.units import from_um
 
 __all__ = ["Sidecar", "names_in_file", "ome_pixels", "read_sidecar"]
 
@@ -150,7 +151,7 @@ def _checked_mass(path: Path, mass: Any) -> float | None:
         return None
     try:
         value = float(mass)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = -1.0
     if not 0 < value < 1e6:
         raise FormatError(path, f"a mass must be a positive number in u, got {mass!r}")
@@ -161,9 +162,9 @@ def _checked_size(path: Path, size: Any) -> tuple[float, float]:
     both = size if isinstance(size, list) else [size, size]
     try:
         y, x = (float(value) for value in both)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         y = x = -1.0
-    if not (0 < y < 1e6 and 0 < x < 1e6):
+    if not (from_um(y) > 0 and y < 1e6 and from_um(x) > 0 and x < 1e6):
         raise FormatError(
             path, f'"pixel_size_um" must be a positive number or [y, x], got {size!r}'
         )

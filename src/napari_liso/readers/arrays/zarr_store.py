@@ -294,10 +294,11 @@ def _lengths(value: Any) -> tuple[int, ...] | None:
 def _array_2(place: str, meta: Mapping[str, Any], attributes: dict[str, Any]) -> Node:
     shape, chunks = _lengths(meta.get("shape")), _lengths(meta.get("chunks"))
     dtype = meta.get("dtype")
-    packing = [meta.get("compressor"), *(meta.get("filters") or [])]
+    filters = meta.get("filters") or []
+    packing = [meta.get("compressor"), *(filters if isinstance(filters, list) else [filters])]
     refused = None
     names = [p.get("id") if isinstance(p, dict) else p for p in packing if p is not None]
-    bad = [name for name in names if name not in _CODECS]
+    bad = [name for name in names if not isinstance(name, str) or name not in _CODECS]
     if shape is None or chunks is None or len(shape) != len(chunks) or 0 in chunks:
         refused = f"has the shape {meta.get('shape')} in chunks of {meta.get('chunks')}"
     elif not isinstance(dtype, str) or not _DTYPE_2.fullmatch(dtype):

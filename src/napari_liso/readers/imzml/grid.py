@@ -149,7 +149,8 @@ def _length(term: Term | None) -> float | None:
     value = _number(term)
     if term is None or value is None or term.unit not in _METRES:
         return None
-    return value * _METRES[term.unit]
+    length = value * _METRES[term.unit]
+    return length if 0 < length < math.inf else None
 
 
 def place_spectra(path: Path, header: Header, spectra: Spectra) -> Grid:

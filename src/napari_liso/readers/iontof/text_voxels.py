@@ -260,7 +260,8 @@ def _view(remarks: Sequence[str]) -> tuple[float, float] | None:
         if found:
             x, factor = float(found[1]), _METRES[found[3].lower()]
             y = float(found[2]) if found[2] else x
-            if x > 0 and y > 0:
+            # Of a pixel, too, it must be a length.
+            if all(1e-12 < side * factor < 1.0 for side in (x, y)):
                 return y * factor, x * factor
     return None
 

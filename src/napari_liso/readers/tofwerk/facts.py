@@ -129,7 +129,7 @@ def read_facts(file: h5py.File) -> Facts:
         hardware = text(_hdf5.attribute(beam, "FibHardware"))
         if hardware:
             facts["instrument"] = hardware
-    if view is not None and not 0 < view < 1e3:
+    if view is not None and not 1e-9 < view < 1e3:
         warnings.append(f"The file states a field of view of {view:g} mm, which was not used.")
         view = None
     if view is not None:
