@@ -46,7 +46,7 @@ bench: system-packages
 
 fuzz:
 	tools/environment.sh test
-	LISO_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/readers -k fuzz $(PYTEST_ARGS)
+	LISO_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/readers -m hypothesis $(PYTEST_ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks dist build demo-output
