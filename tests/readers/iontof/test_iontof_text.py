@@ -26,6 +26,13 @@ def put(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
+def fraction(acq: liso.Acquisition) -> tuple[float, float]:
+    """6Li / (6Li + 7Li) and its standard error."""
+    n6, n7 = float(acq["6Li"].sum()), float(acq["7Li"].sum())
+    value = n6 / (n6 + n7)
+    return value, float(np.sqrt(value * (1 - value) / (n6 + n7)))
+
+
 # --- spectra ----------------------------------------------------------------------
 
 
