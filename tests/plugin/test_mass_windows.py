@@ -100,6 +100,13 @@ def test_windows_are_added_and_taken_away_in_the_spectrum(make_dock: Any) -> Non
     assert "23Na (2)" not in dock.windows.windows()
 
 
+def test_nothing_found_says_what_to_do(make_dock: Any) -> None:
+    flat = (np.linspace(1.0, 200.0, 500), np.ones(500, np.int64))
+    dock = make_dock(event_acquisition(spectrum=flat))
+    assert dock.windows.windows() == {}
+    assert "press Propose" in dock.windows.message.text()
+
+
 def test_jumping_selects_and_shows_a_window(make_dock: Any) -> None:
     dock = make_dock(event_acquisition())
     next(b for b in dock.windows.parts.jumps.buttons if b.text() == "139La").click()
@@ -144,7 +151,7 @@ def test_a_recalibration_is_shown_applied_undone_and_kept(
     box.apply_button.click()
     assert table_counts(dock) == counts
     assert panel.windows()["139La"][0] == pytest.approx(before["139La"][0] / 1.0005, rel=5e-5)
-    assert "H: +0 ppm, 7Li: +0 ppm, 100 u: +0 ppm" in box.preview.text()
+    assert box.preview.text() == "Both peaks are in place."
     panel.make_images()
     finish(qtbot, panel.task)
     (_, windows, recalibrate) = reading.calls[-1]
@@ -301,6 +308,23 @@ def test_a_spectrum_alone_gives_counts_and_a_fraction(make_dock: Any, viewer: Vi
     assert "6Li/(6Li+7Li) = 0.07" in dock.windows.fraction.text()
     assert dock.windows.parts.frames.isHidden()
     assert dock.context.tracer.candidates == []
+
+
+def test_spectra_opened_as_one_show_their_totals(make_dock: Any) -> None:
+    dock = make_dock(event_acquisition("/data/bare.txt", shape=(3, 1, 1)))
+    (line,) = dock.windows.parts.profile.counts.axes.lines
+    assert np.array_equal(line.get_ydata(), [0, 0, sum(spectrum_of()[1])])
+
+
+def test_large_intensities_are_without_decimals(make_dock: Any) -> None:
+    mass, counts = spectrum_of()
+    dock = make_dock(event_acquisition(spectrum=(mass, counts * 1.0001)))
+    shown = {
+        name: dock.windows.table.item(row, 3).text()
+        for row, name in enumerate(dock.windows.windows())
+    }
+    assert "." not in shown["7Li"]  # 36,000 of them
+    assert "." in shown["6Li"]  # 3,000
 
 
 def profile(frames: int = 6, dtype: type = np.int64) -> Acquisition:

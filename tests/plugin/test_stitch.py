@@ -66,6 +66,7 @@ def test_by_the_stage(panel: StitchPanel, viewer: ViewerModel, qtbot: QtBot) -> 
     expected[:, 20:25] *= 2
     np.testing.assert_array_equal(stitched(panel, qtbot), expected)
     assert "100 pixels overlap, 0 are not covered" in panel.message.text()
+    assert "Rounded" not in panel.message.text()
     assert not viewer.layers["6Li"].visible
     # what was made is not offered as a field again
     assert panel.table.rowCount() == 2

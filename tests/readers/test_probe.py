@@ -86,3 +86,23 @@ def test_several_files_and_one_that_is_not_there(
     captured = capsys.readouterr()
     assert "format: TIFF" in captured.out
     assert "b.tif: No such file" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "it is empty"), (b"hello", "docs/formats.md")]
+)
+def test_what_is_no_measurement_is_told_what_to_do(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "text.raw"
+    path.write_bytes(content)
+    (last,) = [line for line in probe(path) if line.startswith("cannot be read:")]
+    assert said in last
+
+
+def test_a_file_beside_it_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "map.tif"
+    tifffile.imwrite(path, np.ones((2, 4, 5), np.uint16), photometric="minisblack")
+    path.with_suffix(".json").write_text('{"channels": ["6Li", "7Li", "total"], "axes": "CYX"}')
+    (last,) = [line for line in probe(path) if line.startswith("cannot be read:")]
+    assert last.startswith("cannot be read: map.json: ")

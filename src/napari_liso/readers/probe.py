@@ -64,13 +64,15 @@ def probe(path: str | PathLike[str]) -> Iterator[str]:
     if outline is not None:
         yield from _contents(path, outline)
     if module is None:
-        yield "cannot be read: its content is of no known format"
+        yield f"cannot be read: {_why_unknown(path)}"
         return
     try:
         acquisition = read(path)
     except FormatError as error:
         place = "" if error.offset is None else f" at byte {error.offset}"
-        yield f"cannot be read: {error.reason}{place}"
+        # it may be a file beside this one, such as a map.json, that does not fit
+        beside = "" if Path(error.path) == path else f"{Path(error.path).name}: "
+        yield f"cannot be read: {beside}{error.reason}{place}"
         return
     except ValueError as error:
         yield f"cannot be read: {error}"
@@ -78,6 +80,12 @@ def probe(path: str | PathLike[str]) -> Iterator[str]:
     yield "read as:"
     for line in _summary(acquisition):
         yield f"  {line}"
+
+
+def _why_unknown(path: Path) -> str:
+    if not path.is_dir() and path.stat().st_size == 0:
+        return "it is empty; copy it again from the instrument"
+    return "its content is of no known format; export it in one that docs/formats.md lists"
 
 
 def _contents(path: Path, outline: Any) -> Iterator[str]:

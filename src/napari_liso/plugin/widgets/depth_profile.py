@@ -98,7 +98,7 @@ class ProfileBox(QWidget):
         pair = self._pair() or ()
         first = [self._acquisition.channels.index(name) for name in pair]
         strongest = [i for i in order.tolist() if self._acquisition.channels[i] != "total"]
-        for index in dict.fromkeys([*first, *strongest]):
+        for index in dict.fromkeys([*first, *strongest]) or order.tolist():  # else total alone
             name = self._acquisition.channels[index]
             axes.plot(x, courses[index], linewidth=1.2, label=name)
         axes.set_yscale("symlog", linthresh=1)

@@ -31,8 +31,15 @@ __all__ = ["MassWindowsPanel"]
 
 Windows = dict[str, tuple[float, float]]
 
+#: Intensities from here on are shown without decimals: the column is narrow.
+_MANY = 1e4
 #: Pause after the last change before the windows are examined, ms.
 _PAUSE = 150
+
+_NOTHING_FOUND = (
+    "No peak of these ions was found. Type others, or masses in u, and press Propose; or "
+    "double-click a peak in the spectrum."
+)
 
 
 class MassWindowsPanel(Panel):
@@ -192,6 +199,8 @@ class MassWindowsPanel(Panel):
             self.fail(error)
             return
         self.table.fill(windows)
+        if not windows:
+            self.message.say(_NOTHING_FOUND)
         if quiet is not True:
             self._look()
 
@@ -205,7 +214,8 @@ class MassWindowsPanel(Panel):
         if self.scale is None:
             return ""
         counts = self.scale.curve.counts_in(*window)
-        return f"{counts:,.0f}" if counts == round(counts) else f"{counts:,.1f}"
+        whole = counts == round(counts) or counts >= _MANY
+        return f"{counts:,.0f}" if whole else f"{counts:,.1f}"
 
     def _on_windows(self) -> None:
         """Follow a change: at once what can be drawn and counted, the rest after a pause."""

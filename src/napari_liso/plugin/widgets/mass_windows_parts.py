@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Fold", "Jumps", "Parts"]
 
-_NO_FILE = "No open file holds a spectrum. Open one of an event format, such as SIMS-H5."
+_NO_FILE = (
+    "No open file holds a spectrum. Open one of an event format, such as PHI .raw, SIMS-H5 or "
+    "ION-TOF .grd."
+)
 _CHOOSE = (
     "The file holds whole spectra: choose the peaks to make images of. Double-click a peak to "
     "add it."

@@ -116,8 +116,10 @@ class RecalibrationBox(QWidget):
                 missing = "say where both peaks are" if unplaced else str(error)
             else:
                 places = {**seen, "100 u": _FAR}
-                shifts = [f"{n}: {self._shift(mass):+d} ppm" for n, mass in places.items()]
-                self.preview.say("Would move " + ", ".join(shifts) + ".")
+                shifts = {name: self._shift(mass) for name, mass in places.items()}
+                listed = ", ".join(f"{name}: {ppm:+d} ppm" for name, ppm in shifts.items())
+                moves = f"Would move {listed}."
+                self.preview.say(moves if any(shifts.values()) else "Both peaks are in place.")
         if missing:
             self.preview.say(missing[:1].upper() + missing[1:] + ".")
         self._refresh_buttons(missing)

@@ -281,11 +281,14 @@ class StitchPanel(Panel):
                 layer.visible = False
         facts = whole.metadata
         height, width = whole.counts.shape[2:]
-        self.message.say(
+        text = (
             f"{len(facts['fields'])} fields make {height} × {width} pixels; "
             f"{facts['overlap_pixels']:,} pixels overlap, {facts['uncovered_pixels']:,} are not "
-            f"covered. Rounded to whole pixels by up to {facts['placed_to_px']:.2f} px."
+            "covered."
         )
+        if facts["placed_to_px"] >= 0.005:
+            text += f" Rounded to whole pixels by up to {facts['placed_to_px']:.2f} px."
+        self.message.say(text)
 
 
 class StitchDock(Dock):
