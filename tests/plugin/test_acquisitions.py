@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_liso.plugin.acquisitions import needs_windows
+from napari_liso.plugin.acquisitions import file_name, needs_windows, paths_of, same_file
 
 from .conftest import acquisition_of
 
@@ -35,3 +35,15 @@ def test_what_the_mass_windows_are_for(
         spectrum_source=(lambda: AXIS) if has_spectrum else None,
     )
     assert needs_windows(acquisition) == needs
+
+
+def test_several_files_of_one_measurement_are_all_read_again() -> None:
+    alone = acquisition_of((1, 1))
+    alone = replace(alone, metadata={**alone.metadata, "path": "/data/a.txt"})
+    files = [{"path": "/data/a.txt", "sha256": ""}, {"path": "/data/b.txt", "sha256": ""}]
+    both = replace(alone, metadata={**alone.metadata, "files": files})
+    assert paths_of(alone) == "/data/a.txt"
+    assert paths_of(both) == ["/data/a.txt", "/data/b.txt"]
+    assert same_file(both, replace(both))
+    assert not same_file(both, alone)
+    assert file_name(both) == "a.txt and 1 more"

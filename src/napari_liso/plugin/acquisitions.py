@@ -41,14 +41,18 @@ BY_HAND = "given by hand"
 
 def same_file(one: Acquisition, other: Acquisition) -> bool:
     """Tell whether two acquisitions are of one measurement."""
-    path = one.metadata.get("path")
-    return one is other or (path is not None and path == other.metadata.get("path"))
+    if one is other:
+        return True
+    known = one.metadata.get("path") is not None and other.metadata.get("path") is not None
+    return known and bool(paths_of(one) == paths_of(other))
 
 
 def file_name(acquisition: Acquisition) -> str:
-    """Return what to call the file of an acquisition."""
+    """Return what to call the file of an acquisition, or the first of several."""
     path = str(acquisition.metadata.get("path", ""))
-    return path.replace("\\", "/").rstrip("/").split("/")[-1] or "this measurement"
+    name = path.replace("\\", "/").rstrip("/").split("/")[-1] or "this measurement"
+    others = len(acquisition.metadata.get("files", ())) - 1
+    return name if others < 1 else f"{name} and {others} more"
 
 
 def needs_windows(acquisition: Acquisition) -> bool:
@@ -60,8 +64,8 @@ def needs_windows(acquisition: Acquisition) -> bool:
 
 def paths_of(acquisition: Acquisition) -> Any:
     """Return what to read to have the acquisition again: a path, or several."""
-    several = acquisition.metadata.get("paths")
-    return several if several else acquisition.metadata["path"]
+    several = [one["path"] for one in acquisition.metadata.get("files", ())]
+    return several if len(several) > 1 else acquisition.metadata["path"]
 
 
 def acquisitions_in(viewer: ViewerModel) -> list[Acquisition]:

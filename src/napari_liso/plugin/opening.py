@@ -85,8 +85,9 @@ def _tell(acquisition: Acquisition) -> None:
 
     warnings = acquisition.metadata.get("warnings", ())
     if warnings:
-        text = "\n".join(f"• {warning}" for warning in warnings)
-        show_warning(f"napari-liso, {file_name(acquisition)}:\n{text}")
+        # napari shows the first line; the rest when the note is unfolded
+        text = "\n• ".join(warnings)
+        show_warning(f"{file_name(acquisition)}: {text}")
 
 
 def _window() -> Viewer | None:

@@ -317,7 +317,8 @@ class MassWindowsPanel(Panel):
         self.open.accept(reading.acquisition)
         show_reading(self.context.viewer, reading)
         made = ", ".join(f"{name} {counts:,.0f}" for name, counts in reading.sums().items())
-        self.message.say(f"Images made (counts): {made}." if self.open.has_image else "Kept.")
+        kept = "Kept: the layer now holds what is in these windows."
+        self.message.say(f"Images made (counts): {made}." if self.open.has_image else kept)
         self._made = True
         self._pause.start()
         self.made.emit()
