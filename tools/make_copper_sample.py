@@ -24,7 +24,8 @@ PEAKS = {"63Cu": 62.92959712 - ELECTRON, "65Cu": 64.92778948 - ELECTRON}
 
 
 def main(source: Path) -> None:
-    windows = observed_windows(*liso.read(source).spectrum(), PEAKS)
+    # Narrow: hydrocarbons of the same nominal mass are on the upper flank.
+    windows = observed_windows(*liso.read(source).spectrum(), PEAKS, level=0.2)
     acq = liso.read(source, windows=windows)
     metadata = {
         **acq.metadata,

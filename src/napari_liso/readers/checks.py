@@ -22,7 +22,7 @@ __all__ = ["LIH_MASS", "Peak", "general_warnings", "peak_in", "window_warnings"]
 LIH_MASS = 6.0151229 + 1.0078250 - 0.0005486
 #: Resolution m/dm that separates 6LiH+ (7.0224 u) from 7Li+ (7.0155 u).
 _LIH_RESOLUTION = 1010
-#: An edge this high, relative to the peak, cuts it; windows proposed here end at 0.2.
+#: An edge this high, relative to the peak, cuts it; windows proposed here end at 0.05.
 _CUT = 0.3
 _OFF_PPM = 100.0
 _FEW = 30

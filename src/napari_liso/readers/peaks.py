@@ -123,7 +123,7 @@ def propose_windows(
 ) -> Windows:
     """Propose windows around the observed peaks of named ions.
 
-    Isotopes of one element get windows of one relative width, so that each holds
+    Isotopes of one element get windows equally wide in flight time, so that each holds
     the same share of its peak.
 
     Parameters

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ Floats = NDArray[np.float64]
 
 
 def observed_window(
-    mass: ArrayLike, counts: ArrayLike, near: float, search: float = 1e-3, level: float = 0.2
+    mass: ArrayLike, counts: ArrayLike, near: float, search: float = 1e-3, level: float = 0.05
 ) -> tuple[float, float]:
     """Propose a window around the strongest peak near a theoretical mass.
 
@@ -89,15 +90,16 @@ def observed_windows(
     counts: ArrayLike,
     peaks: Mapping[str, float],
     search: float = 1e-3,
-    level: float = 0.2,
+    level: float = 0.05,
 ) -> dict[str, tuple[float, float]]:
     """Propose windows for peaks of one shape, such as the isotopes of an element.
 
-    Each window is centred on its own observed peak; their relative widths are
-    the same, taken from all peaks together. Isotopes have the same peak shape
-    in a time-of-flight instrument, so each window holds the same share and the
-    isotope fraction is not biased by tails. The edges are on the flanks, where
-    a small shift in either matters little.
+    Each window is centred on its own observed peak; all are equally wide in
+    flight time, taken from all peaks together. The width of a peak in a
+    time-of-flight instrument is mostly that of the primary pulse and the
+    detector, the same for all isotopes, so that each window holds the same
+    share of its peak. (Time is linear in the square root of the mass: a width in
+    time is a relative width that falls with it.)
 
     Parameters
     ----------
@@ -127,10 +129,15 @@ def observed_windows(
     for name, near in peaks.items():
         part = _Part.around(mass, counts, near, search)
         centres[name] = near * (1 + part.centre(f"{name} near {near} u"))
-        # Relative to their own centres, the peaks of all isotopes lie on one another.
         parts.append(_Part.around(mass, counts, centres[name], search))
-    low, high = _edges(parts, level)
-    return {name: (centre * (1 + low), centre * (1 + high)) for name, centre in centres.items()}
+    # Relative to their own centres and in time, the peaks of all isotopes lie on one another.
+    lightest = min(centres.values())
+    scales = [sqrt(centre / lightest) for centre in centres.values()]
+    low, high = _edges([part.scaled(by) for part, by in zip(parts, scales, strict=True)], level)
+    return {
+        name: (centre * (1 + low / by), centre * (1 + high / by))
+        for (name, centre), by in zip(centres.items(), scales, strict=True)
+    }
 
 
 def _cut(mass: Floats, counts: NDArray[Any], near: float, reach: float) -> tuple[Floats, Floats]:
@@ -166,6 +173,10 @@ class _Part:
         step = _grid_step(*_cut(mass, counts, near, max(_GRID_RANGE, 4 * search)))
         search += step
         return cls(*_cut(mass, counts, near, 4 * search), search, step)
+
+    def scaled(self, by: float) -> _Part:
+        """Return the part with all its offsets multiplied."""
+        return _Part(self.offset * by, self.counts, self.search * by, self.step * by)
 
     def centre(self, label: str) -> float:
         """Return the offset of the strongest peak within the search range."""
