@@ -134,7 +134,9 @@ def test_a_closed_dock_opens_again_with_the_next_file(
 
 
 @needs_screen
+@pytest.mark.parametrize("other_dock", [None, "Mass windows"])
 def test_images_bring_no_dock_but_their_warnings(
+    other_dock: str | None,
     make_napari_viewer: Callable[..., Any],
     file: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -144,11 +146,14 @@ def test_images_bring_no_dock_but_their_warnings(
     acquisition.metadata["warnings"] = ["It is odd."]
     monkeypatch.setattr("napari_liso.readers.read", lambda path: acquisition)
     viewer = make_napari_viewer(show=True)
+    if other_dock is not None:  # it is about files with spectra
+        viewer.window.add_plugin_dock_widget(PLUGIN, other_dock)
+    before = list(viewer.window.dock_widgets)
     viewer.open(str(file), plugin=PLUGIN)
     qtbot.waitUntil(lambda: bool(warned()))
     assert "map.test" in warned()[0]
     assert "It is odd." in warned()[0]
-    assert not viewer.window.dock_widgets
+    assert list(viewer.window.dock_widgets) == before
 
 
 def test_without_a_window_nothing_but_layers(

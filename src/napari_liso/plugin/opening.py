@@ -75,7 +75,8 @@ class _FollowUp(QObject):
             if not any(hasattr(dock, "windows") for dock in docks):
                 dock, _ = viewer.window.add_plugin_dock_widget(PLUGIN, WINDOWS_DOCK)
                 dock.show()
-        elif not docks:
+        elif not any(hasattr(dock, "ratio") for dock in docks):
+            # docks with the isotope ratio show the remarks on the counts they take
             _tell(acquisition)
 
 
