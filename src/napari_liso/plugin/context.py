@@ -10,12 +10,14 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_liso.isotopes import guess_pair
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.records import corrections_of, give_corrections
 from napari_liso.plugin.selection import BoundarySelection, selection_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
+    from napari_liso.counting.corrections import Corrections
     from napari_liso.diffusion.results import DiffusionFit
     from napari_liso.microstructure.boundaries import Boundaries
 
@@ -115,6 +117,17 @@ class Context(QObject):
         if self.tracer.current is None or self.other.current is None:
             return None
         return self.tracer.current, self.other.current
+
+    @property
+    def corrections(self) -> Corrections:
+        """Corrections of the chosen isotopes, kept with the tracer's layer."""
+        return corrections_of(self.tracer.current)
+
+    def set_corrections(self, corrections: Corrections) -> None:
+        """Keep corrections with the tracer's layer and tell every dock (`layers_changed`)."""
+        layer = self.tracer.current
+        if layer is not None and corrections != corrections_of(layer):
+            give_corrections(layer, corrections)
 
     def current_boundaries(self) -> Boundaries | None:
         """Return the boundaries object of the chosen layer."""

@@ -8,14 +8,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from napari_liso import __version__
+from napari_liso.counting.corrections import Corrections
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
 __all__ = [
+    "CORRECTIONS",
     "OBJECT",
     "PROVENANCE",
     "channel_of",
+    "corrections_of",
+    "give_corrections",
     "is_proposal",
     "provenance",
     "result_name",
@@ -24,6 +28,8 @@ __all__ = [
 
 PROVENANCE = "napari_liso"
 OBJECT = "napari_liso_object"
+#: Corrections of an isotope pair, kept with its counts: every dock and the fit use the same.
+CORRECTIONS = "napari_liso_corrections"
 
 
 def provenance(role: str, sources: Iterable[str] = (), **facts: Any) -> dict[str, Any]:
@@ -58,3 +64,14 @@ def is_proposal(layer: Layer) -> bool:
     """Tell whether a layer holds grains that were segmented here, not drawn or imported."""
     record = layer.metadata.get(PROVENANCE, {})
     return role_of(layer) == "grains" and bool(record.get("segmented"))
+
+
+def corrections_of(layer: Layer | None) -> Corrections:
+    """Return the corrections kept with a layer of counts; the default ones if none are."""
+    record = None if layer is None else layer.metadata.get(CORRECTIONS)
+    return Corrections() if record is None else Corrections.from_record(record)
+
+
+def give_corrections(layer: Layer, corrections: Corrections) -> None:
+    """Keep corrections with a layer of counts; whoever follows its metadata is told."""
+    layer.metadata = {**layer.metadata, CORRECTIONS: corrections.describe()}

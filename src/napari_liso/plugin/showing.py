@@ -9,7 +9,7 @@ import numpy as np
 from napari_liso.plugin import colours
 from napari_liso.plugin.from_layers import fit_from_layer
 from napari_liso.plugin.placement import SPATIAL, Placement
-from napari_liso.plugin.records import OBJECT, PROVENANCE, role_of
+from napari_liso.plugin.records import CORRECTIONS, OBJECT, PROVENANCE, role_of
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
@@ -41,7 +41,8 @@ def update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
     kept, new = layer.metadata.get(OBJECT), arguments["metadata"].get(OBJECT)
     if isinstance(kept, dict) and isinstance(new, dict):
         new["selection"] = kept["selection"]  # views go on listening to the same one
-    layer.metadata = arguments["metadata"]
+    kept_too = {k: v for k, v in layer.metadata.items() if k == CORRECTIONS}
+    layer.metadata = {**kept_too, **arguments["metadata"]}
 
 
 def _repaint(layer: Any, data: Any) -> None:
