@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from napari_liso.diffusion.experiment import Experiment
 from napari_liso.diffusion.results import DiffusionFit, Estimate, Verdict
 from napari_liso.figures import fit_figure
 from napari_liso.microstructure.boundaries import Boundaries, find_boundaries
+from napari_liso.tables import replace_file
 from napari_liso.units import NANOMETRE, to_ohm_cm2, to_um
 
 __all__ = [
@@ -256,9 +256,9 @@ def write(analysis: Analysis, output: Path) -> list[Path]:
     text = boundary_csv(analysis)
     undated = {"CreationDate": None}
     return [
-        _replace(output / "boundaries.csv", lambda path: _write_text(path, text)),
-        _replace(output / "demo.png", lambda path: figure.savefig(path, dpi=200)),
-        _replace(
+        replace_file(output / "boundaries.csv", lambda path: _write_text(path, text)),
+        replace_file(output / "demo.png", lambda path: figure.savefig(path, dpi=200)),
+        replace_file(
             output / "demo.pdf", lambda path: figure.savefig(path, dpi=300, metadata=undated)
         ),
     ]
@@ -266,15 +266,6 @@ def write(analysis: Analysis, output: Path) -> list[Path]:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _replace(path: Path, make: Callable[[Path], object]) -> Path:
-    """Make a file beside `path`, then put it in its place."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        made = Path(folder) / path.name
-        make(made)
-        os.replace(made, path)
-    return path
 
 
 def _headline(analysis: Analysis) -> list[str]:
