@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,7 +33,7 @@ def enumerated(
         for j in range(shape[1]):
             centre = np.array([i * size[0], j * size[1]])
             best, place, before = np.inf, 0.0, 0.0
-            for number, (a, b) in enumerate(zip(path[:-1], path[1:], strict=True)):
+            for number, (a, b) in enumerate(itertools.pairwise(path)):
                 start, end = np.array(a), np.array(b)
                 length = float(np.linalg.norm(end - start))
                 t = float((centre - start) @ (end - start)) / length
@@ -189,9 +190,8 @@ def test_its_table() -> None:
     found = band_profile(N6, N7, [(10.0, 5.0), (10.0, 20.0)], 3.0, 1.0)
     table = found.table()
     assert table.index.name == "step"
-    assert table["counts_tracer"].tolist() == N6[9:12, 5:21].sum(axis=0)[:14].tolist() + [
-        N6[9:12, 19:21].sum()
-    ]
+    columns = N6[9:12, 5:21].sum(axis=0)
+    assert table["counts_tracer"].tolist() == [*columns[:14], columns[14:].sum()]
     assert "model" not in table
 
 
