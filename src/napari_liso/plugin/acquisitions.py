@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.frame_choice import FRAMES_USED, choice_of, summed_pulses, with_choice
 from napari_liso.units import from_um
 
 if TYPE_CHECKING:
@@ -90,16 +91,14 @@ def layers_of(viewer: ViewerModel, acquisition: Acquisition) -> list[Layer]:
 
 
 def pulses_behind(layer: Layer) -> NDArray[Any] | None:
-    """Return the pulses behind each (y, x) count of a layer, frames summed; None if unknown."""
+    """Return the pulses behind each (y, x) count of a layer, chosen frames summed.
+
+    None if unknown.
+    """
     acquisition = ly.acquisition_from_layer(layer)
-    if acquisition is None or acquisition.pulses is None or not ly.has_image(acquisition):
+    if acquisition is None or not ly.has_image(acquisition):
         return None
-    frames, *image = acquisition.counts.shape[1:]
-    pulses = np.asarray(acquisition.pulses)
-    pulses = pulses.reshape((1,) * (3 - pulses.ndim) + pulses.shape)
-    # one number for all frames is multiplied, not repeated in memory
-    total = pulses.sum(axis=0) * (frames if pulses.shape[0] == 1 else 1)
-    return np.broadcast_to(total, tuple(image))
+    return summed_pulses(acquisition)
 
 
 # --- facts given by hand ----------------------------------------------------------------------
@@ -131,6 +130,8 @@ def with_facts_of(acquisition: Acquisition, former: Acquisition | None) -> Acqui
         acquisition = _with_pixel_size(acquisition, former.pixel_size)
     if facts.get("pulses_source") == BY_HAND:
         acquisition = _with_pulses(acquisition, int(facts["pulses_per_pixel_and_frame"]))
+    if FRAMES_USED in facts and acquisition.counts.shape[1] == former.counts.shape[1]:
+        acquisition = with_choice(acquisition, choice_of(former))
     return acquisition
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_liso.counting.drift import AlignedStack
 from napari_liso.plugin.records import OBJECT, role_of
 from napari_liso.readers._lazy import ChannelStack
 
@@ -37,7 +38,7 @@ def counts_from_layer(layer: Layer) -> NDArray[np.int64]:
     """
     if layer.__class__.__name__ != "Image" or cast("Image", layer).rgb or layer.ndim < 2:
         raise ValueError(f"'{layer.name}' is not an image of counts")
-    if isinstance(layer.data, ChannelStack):
+    if isinstance(layer.data, (ChannelStack, AlignedStack)):
         # frame by frame: the stack may be larger than memory, and holds counts only
         data = layer.data.frame_sum()
     else:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from napari_liso.plugin import colours
 from napari_liso.plugin.features import boundary_features
+from napari_liso.plugin.frame_choice import choice_facts, chosen_stack, chosen_sum
 from napari_liso.plugin.from_layers import (
     acquisition_from_layer,
     boundaries_from_layer,
@@ -46,7 +47,6 @@ from napari_liso.plugin.records import (
     role_of,
 )
 from napari_liso.plugin.showing import dress, recolour_boundaries, update
-from napari_liso.readers._lazy import channel_stack
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -112,19 +112,18 @@ def acquisition_layers(acquisition: Acquisition, frames: bool = False) -> list[L
     acquisition
         What was read or simulated.
     frames
-        False: all frames summed, (y, x). True: a (scan, y, x) stack each, lazy if
-        the counts are.
+        False: the chosen frames summed, (y, x). True: a (scan, y, x) stack of them
+        each, lazy if the counts are.
     """
     if not has_image(acquisition):
         return [_profile_layer(acquisition)]
     placement = Placement.of_pixel_size(acquisition.pixel_size)
     layers: list[LayerData] = []
     for index, channel in enumerate(acquisition.channels):
-        data: Any = acquisition[channel]
+        data: Any = chosen_stack(acquisition, index) if frames else chosen_sum(acquisition, index)
         preview = data
         if frames:
             # lazy counts stay so: napari then makes the frame that is looked at
-            data = channel_stack(acquisition.counts, index)
             preview = np.asarray(data[data.shape[0] // 2])
         limits = colours.count_limits(preview)
         record = _count_record("scans" if frames else "counts", acquisition, index, limits)
@@ -151,6 +150,7 @@ def _count_record(
         contrast_limits=list(limits),
         mass=mass if np.isfinite(mass) else None,
         frames=int(acquisition.counts.shape[1]),
+        **choice_facts(acquisition),
         acquisition=acquisition.metadata,
     )
 
