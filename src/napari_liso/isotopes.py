@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["guess_pair", "ion_mass", "isotope_of"]
+from napari_liso.counting.measured import Measured
+
+__all__ = ["guess_pair", "ion_mass", "isotope_of", "natural_fraction"]
 
 _SYMBOLS = re.findall(
     r"\w+",
@@ -37,6 +39,27 @@ _TIMES = re.compile(r"\d{0,2}")
 
 #: Mass number of the rarer natural isotope of elements that are measured as a pair.
 _TRACER = {"H": 2, "Li": 6, "B": 10, "C": 13, "N": 15, "O": 18, "Cl": 37, "K": 41, "Cu": 65}
+
+#: Mole fractions of all isotopes of an element and their uncertainties, which cover what
+#: normal terrestrial materials vary by: Berglund, Wieser, Pure Appl. Chem. 83 (2011) 397.
+_ABUNDANCE = {
+    ("H", 1): (0.999885, 0.000070), ("H", 2): (0.000115, 0.000070),
+    ("Li", 6): (0.0759, 0.0004), ("Li", 7): (0.9241, 0.0004),
+    ("B", 10): (0.199, 0.007), ("B", 11): (0.801, 0.007),
+    ("C", 12): (0.9893, 0.0008), ("C", 13): (0.0107, 0.0008),
+    ("N", 14): (0.99636, 0.00020), ("N", 15): (0.00364, 0.00020),
+    ("O", 16): (0.99757, 0.00016), ("O", 17): (0.00038, 0.00001), ("O", 18): (0.00205, 0.00014),
+    ("Mg", 24): (0.7899, 0.0004), ("Mg", 25): (0.1000, 0.0001), ("Mg", 26): (0.1101, 0.0003),
+    ("Si", 28): (0.92223, 0.00019), ("Si", 29): (0.04685, 0.00008), ("Si", 30): (0.03092, 0.00011),
+    ("S", 32): (0.9499, 0.0026), ("S", 33): (0.0075, 0.0002), ("S", 34): (0.0425, 0.0024),
+    ("Cl", 35): (0.7576, 0.0010), ("Cl", 37): (0.2424, 0.0010),
+    ("K", 39): (0.932581, 0.000044), ("K", 41): (0.067302, 0.000044),
+    ("Ti", 46): (0.0825, 0.0003), ("Ti", 47): (0.0744, 0.0002), ("Ti", 48): (0.7372, 0.0003),
+    ("Ti", 49): (0.0541, 0.0002), ("Ti", 50): (0.0518, 0.0002),
+    ("Fe", 54): (0.05845, 0.00035), ("Fe", 56): (0.91754, 0.00036), ("Fe", 57): (0.02119, 0.00010),
+    ("Ni", 58): (0.68077, 0.00019), ("Ni", 60): (0.26223, 0.00015),
+    ("Cu", 63): (0.6915, 0.0015), ("Cu", 65): (0.3085, 0.0015),
+}  # fmt: skip
 
 
 def isotope_of(name: str) -> tuple[str, int] | None:
@@ -76,6 +99,39 @@ def guess_pair(names: list[str]) -> tuple[int, int] | None:
         other = next(number for number in masses if number != tracer)
         return places[element, tracer], places[element, other]
     return None
+
+
+def natural_fraction(element: str, tracer: int, other: int) -> Measured | None:
+    r"""Return the fraction tracer/(tracer + other) of an element as it is in nature.
+
+    Parameters
+    ----------
+    element
+        Symbol, such as ``"Li"``.
+    tracer, other
+        Mass numbers of the two isotopes.
+
+    Returns
+    -------
+    Measured or None
+        With the uncertainty that covers normal terrestrial materials; None for
+        isotopes that are not known here. Reagents may lie outside: lithium is sold
+        with less than half of its 6Li.
+
+    Notes
+    -----
+    ``c = a/(a + b)`` of the abundances. Of an element of two isotopes one
+    abundance is what the other leaves, so that their errors add up on the logit
+    scale: :math:`\sigma_c = c(1-c)(\sigma_a/a + \sigma_b/b)`, which is
+    :math:`\sigma_a` then. The same is taken of the others, where it is the most
+    that it can be.
+    """
+    first, second = _ABUNDANCE.get((element, tracer)), _ABUNDANCE.get((element, other))
+    if first is None or second is None or tracer == other:
+        return None
+    share = first[0] / (first[0] + second[0])
+    error = share * (1 - share) * (first[1] / first[0] + second[1] / second[0])
+    return Measured(share, error, f"natural {tracer}{element}/{other}{element}, IUPAC 2009")
 
 
 def ion_mass(name: str, polarity: str | None = None) -> float:

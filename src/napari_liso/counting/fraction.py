@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv, ndtri
+from scipy.special import expit
 
-__all__ = ["MAX_COUNTS_PER_PULSE", "FractionMap", "isotope_fraction"]
+from napari_liso.counting.dead_time import MAX_COUNTS_PER_PULSE
+from napari_liso.counting.intervals import clopper_pearson, normal_deviations, row_blocks
+from napari_liso.counting.measured import Measured, as_measured
+from napari_liso.counting.sums import (
+    IonSums,
+    Sum,
+    bin_sum,
+    check_pixels,
+    check_window,
+    sum_ions,
+    window_sum,
+)
 
-#: Above this many detected counts a pulse nearly every pulse is a count, and the
-#: dead-time correction says more about noise than about ions: such pixels are masked.
-MAX_COUNTS_PER_PULSE = 0.8
-
-#: Pairs (n6, n) are looked up in a table up to this many entries, sorted beyond.
-_TABLE = 2**24
+__all__ = ["MAX_COUNTS_PER_PULSE", "FractionMap", "fraction_of", "isotope_fraction"]
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Background = Sequence[ArrayLike | Measured]
 
 
 @dataclass(frozen=True, eq=False)
 class FractionMap:
-    """Isotope fraction n6/(n6 + n7) of every pixel or bin of pixels.
+    """Isotope fraction n6/(n6 + n7) of every pixel or sum of pixels.
 
     Parameters
     ----------
@@ -42,28 +50,17 @@ class FractionMap:
     counts: Counts
 
 
-@dataclass(frozen=True, eq=False)
-class _Pooled:
-    """Sums over frames and bins, of one isotope.
-
-    `counts` as detected; `ions` after the dead-time correction; `variance` of `ions`.
-    """
-
-    counts: Counts
-    ions: Floats
-    variance: Floats
-
-
 def isotope_fraction(
-    n6: ArrayLike,
-    n7: ArrayLike,
+    n6: Any,
+    n7: Any,
     pulses: ArrayLike | None = None,
-    hydride_ratio: float = 0.0,
-    fractionation: float = 1.0,
-    background: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
+    hydride_ratio: float | Measured = 0.0,
+    fractionation: float | Measured = 1.0,
+    background: Background = (0.0, 0.0),
     confidence: float = 0.95,
     bin: int = 1,
     min_counts: int = 1,
+    window: int = 1,
 ) -> FractionMap:
     r"""Isotope fraction of each pixel with a confidence interval.
 
@@ -75,7 +72,8 @@ def isotope_fraction(
     Parameters
     ----------
     n6, n7
-        Counts of the two isotopes, (y, x) or (frame, y, x), whole numbers.
+        Counts of the two isotopes, (y, x) or (frame, y, x), whole numbers. An
+        array-like with ``shape``, ``dtype`` and indexing is read frame by frame.
     pulses
         Primary-ion pulses behind each entry of the counts, broadcastable to
         their shape; 0 where nothing was measured. None leaves out the dead-time
@@ -94,6 +92,9 @@ def isotope_fraction(
         right edge may be smaller.
     min_counts
         Below so many counts, at least 1, the result is NaN.
+    window
+        Side, in pixels and odd, of the square about each pixel over which counts
+        are summed; neighbouring values then share counts. Not along with `bin`.
 
     Returns
     -------
@@ -107,24 +108,22 @@ def isotope_fraction(
         have no counting statistics), shapes differ, or a parameter is out of
         its range.
 
+    See Also
+    --------
+    fraction_of : the same of sums over regions or along a line.
+
     Notes
     -----
     *Interval.* Given their sum, ``n6`` is binomial; the interval is that of
-    Clopper and Pearson [1]_, which covers at least `confidence` at any count,
-    with finite ends at ``n6 = 0`` and ``n7 = 0``. All further steps are
-    monotone in the fraction and carry its ends along.
+    Clopper and Pearson (`clopper_pearson`), which covers at least `confidence`
+    at any count, with finite ends at ``n6 = 0`` and ``n7 = 0``. All further
+    steps are monotone in the fraction and carry its ends along.
 
-    *Dead time.* A peak gives at most one count a pulse, so ``N`` counts in
-    ``P`` pulses come from :math:`\lambda = -P \ln(1 - N/P)` ions [2]_, entry by
-    entry before anything is summed: the mean of a curved function is not the
-    function of the mean. ``N`` is binomial in ``P``, hence
-    :math:`\operatorname{var} \lambda = P (N/P) / (1 - N/P)`; the interval is
-    widened on the logit scale by the ratio of this to Poisson statistics. A pixel
-    with an entry above `MAX_COUNTS_PER_PULSE` is masked: it enters neither
-    `counts` nor a bin, and its value is NaN. An entry of few pulses says little
-    about its rate: of one pulse, every count would be masked. Sum frames before
-    where the rate stays the same, and leave out the correction below about five
-    pulses an entry, where it does more harm than good.
+    *Dead time.* Ions are estimated from the counts of each entry before anything
+    is summed (`sum_ions`, `before_dead_time`). The interval is widened on the
+    logit scale by the ratio of their variance to Poisson statistics. A pixel with
+    more than `MAX_COUNTS_PER_PULSE` is masked (`is_saturated`): it enters neither
+    `counts` nor a sum, and its value is NaN.
 
     *Background.* No more is subtracted than was counted: the value is the
     maximum-likelihood fraction of the signals
@@ -134,15 +133,28 @@ def isotope_fraction(
     91 % where the background is several times a signal of a few counts. The
     value is NaN, the interval 0 to 1, where nothing is left.
 
-    *Hydride.* ``n7 = n7' + h n6``, so ``c' = c / (1 - h c)``.
+    *Hydride.* ``n7 = n7' + h n6``, so ``n7' = n7 - h n6`` and
+    ``c' = c / (1 - h c)``.
 
-    *Fractionation.* ``logit c' = logit c - ln(alpha)``.
+    *Fractionation.* ``n6/n7 = alpha n6'/n7'``, so
+    ``logit c' = logit c - ln(alpha)``.
 
-    References
-    ----------
-    .. [1] C. J. Clopper, E. S. Pearson, Biometrika 26 (1934) 404.
-    .. [2] T. Stephan, J. Zehnpfenning, A. Benninghoven, J. Vac. Sci. Technol. A
-       12 (1994) 405.
+    *Errors of the corrections*, given as `Measured`, are common to all pixels:
+    they widen every interval and do not average away. With the signal
+    :math:`S = S_6 + S_7` of `p` pixels, an error of the background moves the
+    fraction by :math:`\partial c/\partial b_6 = -p(1-c)/S` and
+    :math:`\partial c/\partial b_7 = p\,c/S`. The odds after hydride are
+    ``o' = o/(1 - h o)``, so :math:`\partial\ln o'/\partial h = o'`: an error of
+    ``h`` matters where 6Li dominates. An error of ``alpha`` moves
+    ``ln o'`` by itself, :math:`\partial\ln o'/\partial\ln\alpha = -1`. That of ``h`` is
+    carried exactly, by its own ends. They are independent of the counts, so each end
+    of the interval is put where
+
+    .. math:: |L' - L| = \sqrt{(L_\text{counts} - L)^2 + z^2\sigma_h^2 + z^2\sigma_\alpha^2},
+
+    on the logit scale about the value ``L``. Where the value is 0 or 1, there is no
+    middle: the one end that is open moves by the whole error, which is more than
+    quadrature would give.
 
     Examples
     --------
@@ -150,162 +162,174 @@ def isotope_fraction(
     >>> f.value.tolist(), f.upper.round(3).tolist()
     ([[0.0, 0.75]], [[0.602, 0.994]])
     """
-    first, second = _checked_counts(n6, "n6"), _checked_counts(n7, "n7")
-    if first.shape != second.shape:
-        raise ValueError(f"n6 {first.shape} and n7 {second.shape} must have the same shape")
-    _check_parameters(hydride_ratio, fractionation, confidence, bin, min_counts)
-    usable, pulse_array = _usable(first, second, pulses)
-    light = _pool(first, pulse_array, usable, bin)
-    heavy = _pool(second, pulse_array, usable, bin)
-    counts = light.counts + heavy.counts
-    enough = counts >= min_counts
+    settings = _checked(hydride_ratio, fractionation, confidence, min_counts)
+    check_pixels("bin", bin)
+    check_window(window)
+    if bin > 1 and window > 1:
+        raise ValueError("choose bin or window, not both")
+    sums = sum_ions(n6, n7, pulses)
+    known = _checked_background(background, sums)
+    if bin > 1 or window > 1:
 
-    lower, upper = _clopper_pearson(light.counts, counts, confidence)
-    if pulse_array is not None:
-        lower, upper = _after_dead_time(lower, upper, light, heavy)
-    with np.errstate(invalid="ignore"):
-        share = light.ions / (light.ions + heavy.ions)
-    expected = [_checked_background(b, name, usable.shape) for b, name in
-                zip(background, ("n6", "n7"), strict=True)]  # fmt: skip
-    if any(np.any(b) for b in expected):
-        known = [_bin_sum(np.where(usable, b, 0.0), bin) for b in expected]
-        share, lower, upper = _after_background(
-            (share, lower, upper), light, heavy, known, float(ndtri(0.5 + confidence / 2))
-        )
-    parts = [share, lower, upper]
-    if hydride_ratio != 0 or fractionation != 1:
-        parts = [_after_factors(part, hydride_ratio, fractionation) for part in parts]
-    for part in parts:
-        part[~enough] = np.nan
-    return FractionMap(parts[0], parts[1], parts[2], counts)
+        def pool(image: NDArray[Any]) -> NDArray[Any]:
+            return bin_sum(image, int(bin)) if bin > 1 else window_sum(image, int(window))
+
+        sums, known = sums.pooled(pool), [b.pooled(pool) for b in known]
+    return _fraction(sums, known, settings)
 
 
-def _checked_counts(counts: ArrayLike, name: str) -> Counts:
-    """Return counts as integers of shape (frame, y, x)."""
-    array = np.asarray(counts)
-    if array.dtype.kind not in "uif":
-        raise ValueError(f"{name} must be counts, got an array of {array.dtype}")
-    if array.ndim not in (2, 3):
-        raise ValueError(f"{name} must be (y, x) or (frame, y, x), got shape {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{name} is empty: shape {array.shape}")
-    # NaN equals nothing, an infinity is beyond any count.
-    if array.dtype.kind == "f" and not np.all((array == np.rint(array)) & (array < 2**53)):
-        raise ValueError(
-            f"{name} holds values that are no whole numbers: corrected or scaled intensities "
-            "have no counting statistics; use the counts themselves"
-        )
-    if array.dtype.kind != "u" and array.min() < 0:
-        raise ValueError(f"{name} holds negative counts ({array.min()})")
-    array = array.astype(np.int64, copy=False)
-    return array if array.ndim == 3 else array[np.newaxis]
+def fraction_of(
+    sums: IonSums,
+    *,
+    background: Background = (0.0, 0.0),
+    hydride_ratio: float | Measured = 0.0,
+    fractionation: float | Measured = 1.0,
+    confidence: float = 0.95,
+    min_counts: int = 1,
+) -> FractionMap:
+    """Isotope fraction of summed counts, such as those of regions.
+
+    Parameters
+    ----------
+    sums
+        From `sum_ions`, of any shape.
+    background
+        Expected background counts of (tracer, other) *in a pixel*, all frames
+        together: each is multiplied by the number of usable pixels. An array must
+        be broadcastable to the sums.
+    hydride_ratio, fractionation, confidence, min_counts
+        As of `isotope_fraction`, which also tells how all is done.
+
+    Returns
+    -------
+    FractionMap
+        Of the shape of the sums.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+    settings = _checked(hydride_ratio, fractionation, confidence, min_counts)
+    return _fraction(sums, _checked_background(background, sums), settings)
 
 
-def _check_parameters(
-    hydride_ratio: float, fractionation: float, confidence: float, bin: int, min_counts: int
-) -> None:
-    if not 0 <= hydride_ratio < 1:
-        raise ValueError(f"hydride_ratio must be from 0 to below 1, got {hydride_ratio}")
-    if not 0 < fractionation < np.inf:
-        raise ValueError(f"fractionation must be a positive factor, got {fractionation}")
+@dataclass(frozen=True)
+class _Settings:
+    hydride: Measured
+    fractionation: Measured
+    confidence: float
+    min_counts: int
+
+    @property
+    def deviations(self) -> float:
+        return normal_deviations(self.confidence)
+
+    @property
+    def has_factors(self) -> bool:
+        h, alpha = self.hydride, self.fractionation
+        return (h.value, h.error, alpha.value, alpha.error) != (0, 0, 1, 0)
+
+
+def _checked(
+    hydride_ratio: float | Measured,
+    fractionation: float | Measured,
+    confidence: float,
+    min_counts: int,
+) -> _Settings:
+    hydride, factor = (_as_measured(hydride_ratio, "hydride_ratio"),
+                       _as_measured(fractionation, "fractionation"))  # fmt: skip
+    if not 0 <= hydride.value < 1:
+        raise ValueError(f"hydride_ratio must be from 0 to below 1, got {hydride.value}")
+    if not factor.value > 0:
+        raise ValueError(f"fractionation must be a positive factor, got {factor.value}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, got {confidence}")
-    if bin != int(bin) or bin < 1:
-        raise ValueError(f"bin must be a whole number of pixels, at least 1, got {bin}")
     if not min_counts >= 1:
         raise ValueError(f"min_counts must be at least 1, got {min_counts}")
+    return _Settings(hydride, factor, confidence, min_counts)
 
 
-def _checked_background(background: ArrayLike, name: str, shape: tuple[int, ...]) -> Floats:
+def _as_measured(value: float | Measured, name: str) -> Measured:
+    try:
+        return as_measured(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Background counts behind every entry, with a standard error common to all pixels."""
+
+    mean: float  # a pixel, where it is the same in all
+    totals: Floats | None  # of every entry, where it is not
+    error: float  # a pixel
+
+    def __bool__(self) -> bool:
+        return self.mean > 0 or self.error > 0 or self.totals is not None
+
+    def expected(self, entries: Any, pixels: Counts) -> Floats:
+        each = self.mean * pixels if self.totals is None else self.totals[entries]
+        return np.asarray(each, dtype=np.float64)
+
+    def pooled(self, pool: Callable[[NDArray[Any]], NDArray[Any]]) -> _Known:
+        """Return it for pooled sums."""
+        return self if self.totals is None else replace(self, totals=pool(self.totals))
+
+
+def _checked_background(background: Background, sums: IonSums) -> list[_Known]:
+    if len(background) != 2:
+        raise ValueError("background must be two numbers, of n6 and of n7")
+    return [_known(each, name, sums) for each, name in zip(background, ("n6", "n7"), strict=True)]
+
+
+def _known(background: ArrayLike | Measured, name: str, sums: IonSums) -> _Known:
+    if isinstance(background, Measured):
+        if background.value < 0:
+            raise ValueError(f"the background of {name} must be counts of at least 0")
+        return _Known(background.value, None, background.error)
     array = np.asarray(background, dtype=np.float64)
     if not np.all((array >= 0) & np.isfinite(array)):
         raise ValueError(f"the background of {name} must be counts of at least 0")
+    if array.ndim == 0:
+        return _Known(float(array), None, 0.0)
     try:
-        return np.broadcast_to(array, shape)
+        return _Known(0.0, np.broadcast_to(array, sums.shape) * sums.pixels, 0.0)
     except ValueError:
         raise ValueError(
-            f"the background of {name} has shape {array.shape}, the image {shape}"
+            f"the background of {name} has shape {array.shape}, the image {sums.shape}"
         ) from None
 
 
-def _usable(
-    first: Counts, second: Counts, pulses: ArrayLike | None
-) -> tuple[NDArray[np.bool_], Floats | None]:
-    """Return (y, x) of the points that are not saturated, and pulses (frame, y, x)."""
-    if pulses is None:
-        return np.ones(first.shape[1:], dtype=bool), None
-    array = np.asarray(pulses, dtype=np.float64)
-    if not np.all((array >= 0) & np.isfinite(array)):
-        raise ValueError("pulses must be positive numbers")
-    try:
-        array = np.broadcast_to(array, first.shape)
-    except ValueError:
-        raise ValueError(
-            f"pulses has shape {array.shape}, which does not fit counts of (frame, y, x) "
-            f"{first.shape}"
-        ) from None
-    highest = np.maximum(first, second)
-    if np.any(highest[array == 0]):
-        raise ValueError("pulses must be positive wherever there are counts")
-    return np.all(highest <= MAX_COUNTS_PER_PULSE * array, axis=0), array
-
-
-def _bin_sum(image: NDArray[Any], bin: int) -> NDArray[Any]:
-    """Sum blocks of an image; those at the far edges may be smaller."""
-    if bin == 1:
-        return image
-    rows = np.add.reduceat(image, np.arange(0, image.shape[0], bin), axis=0)
-    return np.add.reduceat(rows, np.arange(0, image.shape[1], bin), axis=1)
-
-
-def _pool(counts: Counts, pulses: Floats | None, usable: NDArray[np.bool_], bin: int) -> _Pooled:
-    total = counts.sum(axis=0) if len(counts) > 1 else counts[0]
-    if not usable.all():
-        total = np.where(usable, total, 0)
-    total = _bin_sum(total, bin)
-    if pulses is None:
-        ions = total.astype(np.float64)
-        return _Pooled(total, ions, ions)
-    full = np.divide(counts, pulses, out=np.zeros(counts.shape), where=usable & (pulses > 0))
-    ions = _bin_sum((-pulses * np.log1p(-full)).sum(axis=0), bin)
-    variance = _bin_sum((pulses * full / (1 - full)).sum(axis=0), bin)
-    return _Pooled(total, ions, variance)
-
-
-def _clopper_pearson(
-    successes: Counts, trials: Counts, confidence: float
-) -> tuple[Floats, Floats]:
-    """Return the interval of a binomial probability; 0 to 1 where there are no trials.
-
-    Evaluated once for each pair that occurs: a map has far fewer than pixels.
-    """
-    largest = int(trials.max())
-    if (largest + 1) * (largest + 2) // 2 <= _TABLE:
-        # Row n of a triangle begins at n (n + 1) / 2.
-        place = trials * (trials + 1) // 2 + successes
-        occurs = np.zeros((largest + 1) * (largest + 2) // 2, dtype=bool)
-        occurs[place] = True
-        pair = np.flatnonzero(occurs)
-        n = ((np.sqrt(8.0 * pair + 1) - 1) // 2).astype(np.int64)
-        k = pair - n * (n + 1) // 2
-        rank = np.zeros(len(occurs), dtype=np.intp)
-        rank[pair] = np.arange(len(pair))
-        inverse = rank[place]
-    else:
-        pairs, inverse = np.unique(
-            np.stack([successes.ravel(), trials.ravel()]), axis=1, return_inverse=True
-        )
-        k, n = pairs
-        inverse = inverse.reshape(trials.shape)
-    tail = (1 - confidence) / 2
-    with np.errstate(invalid="ignore"):
-        lower = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
-        upper = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
-    return lower[inverse], upper[inverse]
+def _fraction(sums: IonSums, known: list[_Known], settings: _Settings) -> FractionMap:
+    """Return value and interval, worked out in blocks so that temporary arrays stay small."""
+    counts = sums.counts
+    lower, upper = clopper_pearson(sums.tracer.counts, counts, settings.confidence)
+    value = np.empty(counts.shape)
+    for block in row_blocks(counts.shape):
+        light, heavy = sums.tracer.part(block), sums.other.part(block)
+        with np.errstate(invalid="ignore"):
+            share = light.ions / (light.ions + heavy.ions)
+        low, high = lower[block], upper[block]
+        if light.is_corrected:
+            low, high = _after_dead_time(low, high, light, heavy)
+        parts = share, low, high
+        if any(known):
+            pixels = sums.pixels[block]
+            expected = [b.expected(block, pixels) for b in known]
+            errors: list[Floats] = [np.asarray(b.error * pixels) for b in known]
+            parts = _after_background(parts, light, heavy, expected, errors, settings.deviations)
+        if settings.has_factors:
+            parts = _after_factors(parts, settings)
+        too_few = counts[block] < settings.min_counts
+        for part, whole in zip(parts, (value, lower, upper), strict=True):
+            part[too_few] = np.nan
+            whole[block] = part
+    return FractionMap(value, lower, upper, counts)
 
 
 def _after_dead_time(
-    lower: Floats, upper: Floats, light: _Pooled, heavy: _Pooled
+    lower: Floats, upper: Floats, light: Sum, heavy: Sum
 ) -> tuple[Floats, Floats]:
     """Carry the ends from shares of counts to shares of ions."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -327,31 +351,73 @@ def _after_dead_time(
 
 def _after_background(
     parts: tuple[Floats, Floats, Floats],
-    light: _Pooled,
-    heavy: _Pooled,
-    background: list[Floats],
+    light: Sum,
+    heavy: Sum,
+    expected: list[Floats],
+    errors: list[Floats],
     deviations: float,
 ) -> tuple[Floats, Floats, Floats]:
     """Carry (value, lower, upper) from shares of all ions to shares of the signal."""
-    b6 = np.minimum(background[0], light.ions)
-    b7 = np.minimum(background[1], heavy.ions)
+    b6 = np.minimum(expected[0], light.ions)
+    b7 = np.minimum(expected[1], heavy.ions)
     total = light.ions + heavy.ions
     signal = total - b6 - b7
     with np.errstate(divide="ignore", invalid="ignore"):
         value, lower, upper = ((part * total - b6) / signal for part in parts)
-        spread = (b6 - parts[0] * (b6 + b7)) / signal**2
-        extra = deviations * np.sqrt(light.variance + heavy.variance) * np.abs(spread)
+        value = np.clip(value, 0.0, 1.0)
+        spread = (b6 - parts[0] * (b6 + b7)) / signal
+        of_total = (light.variance + heavy.variance) * spread**2
+        of_background = ((1 - value) * errors[0]) ** 2 + (value * errors[1]) ** 2
+        extra = deviations * np.sqrt(of_total + of_background) / signal
         lower = np.clip(value - np.hypot(value - lower, extra), 0.0, 1.0)
         upper = np.clip(value + np.hypot(upper - value, extra), 0.0, 1.0)
     nothing = signal <= 1e-9 * total
     return (
-        np.where(nothing, np.nan, np.clip(value, 0.0, 1.0)),
+        np.where(nothing, np.nan, value),
         np.where(nothing, 0.0, lower),
         np.where(nothing, 1.0, upper),
     )
 
 
-def _after_factors(fraction: Floats, hydride_ratio: float, fractionation: float) -> Floats:
+def _after_factors(
+    parts: tuple[Floats, Floats, Floats], settings: _Settings
+) -> tuple[Floats, Floats, Floats]:
+    """Undo hydride and mass fractionation and widen the interval by their errors."""
+    h, alpha = settings.hydride.value, settings.fractionation.value
+    value, lower, upper = (_without_factors(part, h, alpha) for part in parts)
+    if settings.hydride.error == 0 and settings.fractionation.error == 0:
+        return value, lower, upper
+    z = settings.deviations
+    of_hydride, of_factor = z * settings.hydride.error, z * settings.fractionation.error / alpha
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle, low, high = (np.log(part) - np.log1p(-part) for part in (value, lower, upper))
+        inside = (value > 0) & (value < 1)
+        share, first, last = parts
+        # About the value where it is a middle, else from the end itself.
+        fall = np.hypot(_moved(np.where(inside, share, first), h, -of_hydride), of_factor)
+        rise = np.hypot(_moved(np.where(inside, share, last), h, of_hydride), of_factor)
+        low = np.where(inside, middle - np.hypot(middle - low, fall), low - fall)
+        high = np.where(inside, middle + np.hypot(high - middle, rise), high + rise)
+    # An end at 0 or 1 stays there, whatever is not a number on the logit scale.
+    return (
+        value,
+        np.where(lower > 0, expit(low), lower),
+        np.where(upper < 1, expit(high), upper),
+    )
+
+
+def _without_factors(fraction: Floats, hydride_ratio: float, fractionation: float) -> Floats:
     """Undo hydride and mass fractionation; both keep 0, neither leaves 0 to 1."""
     without_hydride = np.minimum(fraction / (1 - hydride_ratio * fraction), 1.0)
     return without_hydride / (without_hydride + fractionation * (1 - without_hydride))
+
+
+def _moved(fraction: Floats, hydride_ratio: float, by: float) -> Floats:
+    """Return how far the logit moves where the hydride ratio is off by so much, positive.
+
+    No hydride ratio is below 0; one that leaves no 7Li moves it to infinity.
+    """
+    other = max(hydride_ratio + by, 0.0)
+    left = 1 - fraction - hydride_ratio * fraction
+    left_then = 1 - fraction - other * fraction
+    return np.where(left_then > 0, np.abs(np.log(left / left_then)), np.inf)
