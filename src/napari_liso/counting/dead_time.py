@@ -73,8 +73,8 @@ def before_dead_time(counts: ArrayLike, pulses: ArrayLike) -> tuple[Floats, Floa
     pulse, which counts (``p``) or not: ``H_P - H_{P-N}`` grows by ``1/(P+1)`` or by
     ``1/(P+1) - 1/(P+1-N)``. So ``g(P+1) - g(P) = 1/(P+1) - (1-p) E 1/(P+1-N)``, and
     :math:`E\,1/(P+1-N) = (1-p^{P+1}) / ((P+1)(1-p))`, whence the difference is
-    :math:`p^{P+1}/(P+1)`. ∎  Twenty pulses leave a bias of 0.002 % at ``p = 0.6``
-    and of 0.14 % at 0.8.
+    :math:`p^{P+1}/(P+1)`. ∎  Twenty pulses leave a bias of 0.0003 % at
+    ``p = 0.6`` and of 0.12 % at 0.8.
 
     The variance is that of the same sum,
     :math:`P^2 \sum 1/j^2 = P^2 (\psi_1(P-N+1) - \psi_1(P+1))`, which for many pulses
@@ -94,6 +94,9 @@ def before_dead_time(counts: ArrayLike, pulses: ArrayLike) -> tuple[Floats, Floa
     if p.max() > _TABLE:
         return _by_expansion(n, p)
     if np.all(p == np.rint(p)):
+        if p.size == 1 and n.size > 1:
+            each = _by_table(np.arange(int(p.item()) + 1), p.reshape(1))
+            return each[0].take(n, mode="clip"), each[1].take(n, mode="clip")
         return _by_table(n, p)
     left = np.maximum(p - n, 0.0)
     ions = p * (digamma(p + 1) - digamma(left + 1))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri
 
-__all__ = ["clopper_pearson", "normal_deviations"]
+__all__ = ["Pairs", "clopper_pearson", "normal_deviations", "row_blocks"]
 
 #: Pairs (successes, trials) are looked up in a table up to this many entries.
 _TABLE = 2**22
 
-#: Elements that are worked on at once, so that temporary arrays stay small.
-BLOCK = 2**18
+#: Elements that are worked on at once, so that temporary arrays fit a processor's cache.
+BLOCK = 2**16
 
 #: From this many successes and failures on a closed form takes the place of the
 #: inverse incomplete beta function where there are too many counts for a table.
@@ -68,29 +70,56 @@ def clopper_pearson(
     ----------
     .. [1] C. J. Clopper, E. S. Pearson, Biometrika 26 (1934) 404.
     """
-    lower, upper = np.empty(trials.shape), np.empty(trials.shape)
     tail = (1 - confidence) / 2
-    if trials.size == 0:
-        return lower, upper
-    largest = int(trials.max())
-    blocks = list(row_blocks(trials.shape))
-    entries = (largest + 1) * (largest + 2) // 2
-    if entries > _TABLE:
-        for block in blocks:
-            lower[block], upper[block] = _ends_of_pairs(successes[block], trials[block], tail)
-        return lower, upper
-    # Row n of a triangle begins at n (n + 1) / 2.
-    occurs = np.zeros(entries, dtype=bool)
-    for block in blocks:
-        occurs[_place(successes[block], trials[block])] = True
-    pair = np.flatnonzero(occurs)
-    n = ((np.sqrt(8.0 * pair + 1) - 1) // 2).astype(np.int64)
-    low_table, high_table = np.empty(entries), np.empty(entries)
-    low_table[pair], high_table[pair] = _ends(pair - n * (n + 1) // 2, n, tail)
-    for block in blocks:
-        place = _place(successes[block], trials[block])
-        lower[block], upper[block] = low_table[place], high_table[place]
+    pairs = Pairs.of(successes, trials)
+    if pairs is not None:
+        low, high = _ends(pairs.successes, pairs.trials, tail)
+        return pairs.spread(low), pairs.spread(high)
+    lower, upper = np.empty(trials.shape), np.empty(trials.shape)
+    for block in row_blocks(trials.shape):
+        lower[block], upper[block] = _ends_of_pairs(successes[block], trials[block], tail)
     return lower, upper
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The pairs of numbers that occur in two arrays, each once.
+
+    Parameters
+    ----------
+    successes, trials
+        Of the pairs, shape (pairs,).
+    """
+
+    successes: Counts
+    trials: Counts
+    _arrays: tuple[Counts, Counts]
+    _entries: int
+
+    @classmethod
+    def of(cls, successes: Counts, trials: Counts) -> Pairs | None:
+        """Find the pairs; None where too many could occur for a table."""
+        largest = int(trials.max(initial=0))
+        entries = (largest + 1) * (largest + 2) // 2
+        if entries > _TABLE:
+            return None
+        # Row n of a triangle begins at n (n + 1) / 2.
+        occurs = np.zeros(entries, dtype=bool)
+        for block in row_blocks(trials.shape):
+            occurs[_place(successes[block], trials[block])] = True
+        pair = np.flatnonzero(occurs)
+        n = ((np.sqrt(8.0 * pair + 1) - 1) // 2).astype(np.int64)
+        return cls(pair - n * (n + 1) // 2, n, (successes, trials), entries)
+
+    def spread(self, values: Floats) -> Floats:
+        """Return an array of the values that belong to its pairs."""
+        table = np.empty(self._entries)
+        table[_place(self.successes, self.trials)] = values
+        successes, trials = self._arrays
+        spread = np.empty(trials.shape)
+        for block in row_blocks(trials.shape):
+            table.take(_place(successes[block], trials[block]), out=spread[block], mode="clip")
+        return spread
 
 
 def row_blocks(shape: tuple[int, ...]) -> list[slice]:

@@ -27,44 +27,41 @@ class Sum:
     ----------
     counts
         As detected, whole numbers.
-    ions
-        After the dead-time correction, or the counts where there is none.
-    variance
-        Of the ions. The same object as `ions` where there is no correction.
+    corrected
+        Ions and their variance after the dead-time correction; None where there is
+        none: then the counts are Poisson's, with a variance equal to the mean.
     """
 
     counts: Counts
-    ions: Floats
-    variance: Floats
-
-    @classmethod
-    def of_counts(cls, counts: NDArray[Any]) -> Sum:
-        """Return a sum without dead-time correction: Poisson, variance equal to the mean."""
-        whole = counts.astype(np.int64, copy=False)
-        ions = whole.astype(np.float64)
-        return cls(whole, ions, ions)
+    corrected: tuple[Floats, Floats] | None = None
 
     @property
-    def is_corrected(self) -> bool:
-        """Whether the ions are other than the counts."""
-        return self.ions is not self.variance
+    def ions(self) -> Floats:
+        """Ions after the dead-time correction, the counts as floats where there is none."""
+        return self.counts.astype(np.float64) if self.corrected is None else self.corrected[0]
+
+    @property
+    def variance(self) -> Floats:
+        """Variance of the ions."""
+        return self.counts.astype(np.float64) if self.corrected is None else self.corrected[1]
 
     def part(self, block: Any) -> Sum:
-        """Return the entries that an index chooses, as views."""
-        ions = self.ions[block]
-        variance = self.variance[block] if self.is_corrected else ions
-        return Sum(self.counts[block], ions, variance)
+        """Return the entries that an index chooses."""
+        if self.corrected is None:
+            return Sum(self.counts[block])
+        ions, variance = self.corrected
+        return Sum(self.counts[block], (ions[block], variance[block]))
 
     def pooled(self, pool: _Pool) -> Sum:
         """Return further sums of these."""
         counts = pool(self.counts)
-        if not self.is_corrected:
-            return Sum.of_counts(counts)
-        ions, variance = pool(self.ions), pool(self.variance)
+        if self.corrected is None:
+            return Sum(counts)
+        ions, variance = (pool(part) for part in self.corrected)
         # Running sums of broken numbers leave rounding errors where there is nothing.
         nothing = counts == 0
         ions[nothing] = variance[nothing] = 0.0
-        return Sum(counts, ions, variance)
+        return Sum(counts, (ions, variance))
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,8 +196,9 @@ def sum_ions(n6: Any, n7: Any, pulses: ArrayLike | None = None) -> IonSums:
     if light.given != heavy.given:
         raise ValueError(f"n6 {light.given} and n7 {heavy.given} must have the same shape")
     if pulses is None:
-        tracer, other = Sum.of_counts(light.total()), Sum.of_counts(heavy.total())
-        return IonSums(tracer, other, np.broadcast_to(np.int64(1), light.image))
+        return IonSums(
+            Sum(light.total()), Sum(heavy.total()), np.broadcast_to(np.int64(1), light.image)
+        )
     return _without_dead_time(light, heavy, _checked_pulses(pulses, light))
 
 
@@ -259,24 +257,28 @@ def _whole(array: NDArray[Any], name: str) -> Counts:
 
 
 def _checked_pulses(pulses: ArrayLike, stack: _Stack) -> Floats:
-    """Return pulses as a view of shape (frame, y, x)."""
+    """Return pulses as a view (frame, y, x), or (frame, 1, 1) if all pixels have as many."""
     array = np.asarray(pulses, dtype=np.float64)
     if not np.all((array >= 0) & np.isfinite(array)):
         raise ValueError("pulses must be positive numbers")
     shape = (stack.frames, *stack.image)
     try:
-        return np.broadcast_to(array, shape)
+        if np.broadcast_shapes(array.shape, shape) != shape:
+            raise ValueError
     except ValueError:
         raise ValueError(
             f"pulses has shape {array.shape}, which does not fit counts of (frame, y, x) {shape}"
         ) from None
+    if array.size == 1 or array.shape[-2:] == (1, 1):
+        return np.broadcast_to(array.reshape(-1, 1, 1), (stack.frames, 1, 1))
+    return np.broadcast_to(array, shape)
 
 
 def _without_dead_time(light: _Stack, heavy: _Stack, pulses: Floats) -> IonSums:
     """Correct frame by frame, frames of few pulses joined, and sum."""
-    left = pulses.sum(axis=0)  # pulses of frames to come, of each pixel
-    in_all = left.copy()
-    open_pulses = np.zeros(light.image)
+    in_all = pulses.sum(axis=0)
+    left = in_all.copy()  # pulses of frames to come, of each pixel
+    open_pulses = np.zeros_like(left)
     saturated = np.zeros(light.image, dtype=bool)
     running = [_Running(light), _Running(heavy)]
     for number in range(light.frames):
@@ -314,26 +316,31 @@ class _Running:
     def add(self, number: int, unmeasured: NDArray[np.bool_]) -> None:
         """Read a frame."""
         frame = self.stack.frame(number)
-        if np.any(frame[unmeasured]):
+        if unmeasured.any() and np.any(frame[np.broadcast_to(unmeasured, frame.shape)]):
             raise ValueError("pulses must be positive wherever there are counts")
         np.add(self.counts, frame, out=self.counts, casting="unsafe")
         np.add(self.open, frame, out=self.open, casting="unsafe")
 
     def close(self, ready: NDArray[np.bool_], pulses: Floats) -> None:
         """Correct the frames that are open, where they are ready."""
+        everywhere = bool(ready.all())
         for block in row_blocks(self.open.shape):
-            chosen = ready[block]
-            counts = self.open[block] * chosen
-            ions, variance = before_dead_time(counts, pulses[block])
+            counts = self.open[block]
+            if not everywhere:
+                counts = counts * ready[block]
+            ions, variance = before_dead_time(
+                counts, pulses if len(pulses) == 1 else pulses[block]
+            )
             self.ions[block] += ions
             self.variance[block] += variance
             self.open[block] -= counts
 
     def result(self, usable: NDArray[np.bool_]) -> Sum:
+        """Return the sums, 0 where the pixel is not usable."""
         if not usable.all():
             for array in (self.counts, self.ions, self.variance):
                 array[~usable] = 0
-        return Sum(self.counts, self.ions, self.variance)
+        return Sum(self.counts, (self.ions, self.variance))
 
 
 def check_pixels(name: str, number: float) -> None:
