@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from napari_liso.acquisition import Acquisition
+from napari_liso.counting.measured import Measured
+from napari_liso.diffusion.corrections import GivenCorrections, check_corrections
 from napari_liso.diffusion.experiment import Experiment
 from napari_liso.diffusion.polycrystal import build_polycrystal, present_boundaries, solve
 from napari_liso.microstructure.boundaries import Boundaries, find_boundaries
@@ -32,6 +34,10 @@ def simulate(
     counts_per_pixel: float | ArrayLike,
     psf_fwhm: float = 0.0,
     seed: int = 0,
+    pulses: ArrayLike | None = None,
+    hydride_ratio: float | Measured = 0.0,
+    fractionation: float | Measured = 1.0,
+    background: Sequence[ArrayLike | Measured] = (0.0, 0.0),
 ) -> Acquisition:
     """Simulate a map with the full finite-volume model and Poisson counts.
 
@@ -49,18 +55,29 @@ def simulate(
         k in m/s: one for all boundaries, or one for each pair of grains
         (the smaller label first).
     counts_per_pixel
-        Expected 6Li + 7Li counts of a pixel, a number or a (y, x) image.
+        Expected 6Li+ and 7Li+ ions of a pixel (its counts, if none of the effects below
+        is asked for), a number or a (y, x) image.
     psf_fwhm
         Full width at half maximum of the beam's blur in m; it acts on the
         intensities of both isotopes.
     seed
         Of the Poisson counts.
+    pulses
+        Primary-ion pulses behind each pixel, a number or (y, x): each gives at most one
+        count of a peak (dead time), however many ions arrive. None: no dead time.
+    hydride_ratio
+        6LiH+ per 6Li+, counted as 7Li on top of the ions.
+    fractionation
+        Factor on the odds 6Li+/7Li+.
+    background
+        Expected background counts of the two isotopes, each a number or (y, x); they are
+        everywhere, pores included, and not blurred.
 
     Returns
     -------
     Acquisition
-        Channels "6Li" and "7Li", int64 (2, 1, y, x); ``metadata["truth"]`` holds
-        the coefficients that made it (JSON-able).
+        Channels "6Li" and "7Li", int64 (2, 1, y, x), and the pulses; ``metadata["truth"]``
+        holds the coefficients that made it (JSON-able).
 
     Raises
     ------
@@ -87,17 +104,18 @@ def simulate(
     intensity = np.where(inside, np.broadcast_to(counts_per_pixel, fraction.shape), 0.0)
     if not (np.isfinite(intensity).all() and (intensity >= 0).all() and intensity.any()):
         raise ValueError("counts_per_pixel must be zero or more, and not zero everywhere")
-    fraction = np.where(inside, fraction, 0.0)
-    expected = np.stack([intensity * fraction, intensity * (1 - fraction)])
+    given = check_corrections(fraction.shape, pulses, hydride_ratio, fractionation, background)
+    expected = _ions(intensity, np.where(inside, fraction, 0.0), given)
     if psf_fwhm > 0:
         sigma = [psf_fwhm / _FWHM / size for size in found.pixel_size]
         expected = np.stack([ndimage.gaussian_filter(e, sigma, mode="nearest") for e in expected])
-    counts = _stream(seed, 1).poisson(np.clip(expected, 0, None)).astype(np.int64)
+    counts = _count(np.clip(expected, 0, None), given, seed)
     return Acquisition(
         counts=counts[:, None],
         channels=("6Li", "7Li"),
         masses=_MASSES.copy(),
         pixel_size=found.pixel_size,
+        pulses=None if given.pulses is None else given.pulses.astype(np.int64)[np.newaxis],
         metadata={
             "format": "simulated",
             "counts_are": "counts",
@@ -107,10 +125,39 @@ def simulate(
                 "permeability": truth,
                 "experiment": experiment.describe(),
                 "psf_fwhm": float(psf_fwhm),
+                "corrections": given.describe(),
                 "seed": int(seed),
             },
         },
     )
+
+
+def _ions(
+    intensity: NDArray[np.float64], fraction: NDArray[np.float64], given: GivenCorrections
+) -> NDArray[np.float64]:
+    """Expected ions at the two peaks, (2, y, x), background apart."""
+    hydride, factor = given.hydride_ratio.value, given.fractionation.value
+    if factor != 1:
+        fraction = factor * fraction / (1 - fraction + factor * fraction)
+    six, seven = intensity * fraction, intensity * (1 - fraction)
+    return np.stack([six, seven + hydride * six if hydride else seven])
+
+
+def _count(expected: NDArray[np.float64], given: GivenCorrections, seed: int) -> NDArray[np.int64]:
+    """Draw what is counted, (2, y, x)."""
+    shape = expected.shape[1:]
+    extra = np.stack([np.broadcast_to(b, shape) for b in given.background])
+    if given.pulses is not None:
+        # A pulse counts if one ion or more arrives.
+        rate = np.divide(
+            expected + extra, given.pulses, out=np.zeros_like(expected), where=given.pulses > 0
+        )
+        hits = _stream(seed, 4).binomial(given.pulses.astype(np.int64), -np.expm1(-rate))
+        return np.asarray(hits, dtype=np.int64)
+    counts = _stream(seed, 1).poisson(expected).astype(np.int64)
+    if extra.any():
+        counts = counts + _stream(seed, 3).poisson(extra)
+    return np.asarray(counts, dtype=np.int64)
 
 
 def _stream(seed: int, use: int) -> np.random.Generator:

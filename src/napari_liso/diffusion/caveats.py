@@ -68,11 +68,11 @@ def _block_dispersion(posterior: Posterior) -> float:
     optimum = posterior.optimum
     problem, crystal = optimum.problem, optimum.problem.model.crystal
     data = problem.data
-    c = np.clip(data.fraction(problem.model, optimum.run.final), 1e-6, 1 - 1e-6)
+    c = data.fraction(problem.model, optimum.run.final)
     row, column = np.divmod(crystal.pixel, crystal.shape[1])
     block = row // _BLOCK * (crystal.shape[1] // _BLOCK + 1) + column // _BLOCK
-    excess = np.bincount(block, data.n6 - data.total * c)
-    variance = np.bincount(block, data.total * c * (1 - c))
+    excess = np.bincount(block, data.n6 - data.total * data.counted(c))
+    variance = np.bincount(block, data.variance(c, block=True))
     counted = variance > 0
     chi2 = float((excess[counted] ** 2 / variance[counted]).mean())
     return chi2 / (1.0 + 3.0 * np.sqrt(2.0 / counted.sum()))

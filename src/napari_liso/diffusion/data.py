@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from napari_liso.counting.dead_time import MAX_COUNTS_PER_PULSE, is_saturated
+from napari_liso.diffusion.corrections import GivenCorrections, check_corrections
 from napari_liso.diffusion.experiment import Experiment
+from napari_liso.diffusion.observation import Observation, observe
 from napari_liso.diffusion.polycrystal import present_boundaries
 from napari_liso.microstructure.boundaries import Boundaries, find_boundaries
 from napari_liso.microstructure.profiles import distance_to_boundaries
@@ -38,6 +42,13 @@ class FitInput:
         Whether the last parameter is a shared one.
     used
         Pixels that are data, bool (y, x).
+    saturated
+        Pixels with too many counts a pulse, bool (y, x).
+    given
+        Corrections.
+    observation
+        From the fraction of the sample to that of the counts, (y, x); None where they
+        are the same.
     psf_fwhm, exclude
         m.
     notes
@@ -51,6 +62,9 @@ class FitInput:
     group: NDArray[np.int64]
     shares: bool
     used: NDArray[np.bool_]
+    saturated: NDArray[np.bool_]
+    given: GivenCorrections
+    observation: Observation | None
     psf_fwhm: float
     exclude: float
     notes: list[str]
@@ -66,8 +80,9 @@ def check_input(
     section: str,
     psf_fwhm: float,
     exclude: float | None,
+    corrections: dict[str, Any] | None = None,
 ) -> FitInput:
-    """Check the arguments of `fit_diffusion`.
+    """Check the arguments of `fit_diffusion`; `corrections` are keywords of `check_corrections`.
 
     Raises
     ------
@@ -99,14 +114,42 @@ def check_input(
         )
     group, shares = _groups(found, ids, chosen)
     reach = max(found.pixel_size) + psf_fwhm if exclude is None else float(exclude)
-    used, notes = _usable(six + seven, found, experiment, reach, psf_fwhm)
+    given = check_corrections(six.shape, **(corrections or {}))
+    saturated = _saturated(np.maximum(six, seven), given)
+    measured = ~saturated if given.pulses is None else ~saturated & (given.pulses > 0)
+    eligible, notes = _usable(six + seven, measured, found, experiment, reach, psf_fwhm)
+    used = eligible & (six + seven > 0)
     sharing = int((group == group.max()).sum()) if shares else 0
     if chosen is not None and sharing > 1:
         notes.append(
             f"{sharing} boundaries share one k. If theirs differ, this model does not fit and the "
             "chosen ones are biased: give every boundary a k of its own."
         )
-    return FitInput(six, seven, found, ids, group, shares, used, float(psf_fwhm), reach, notes)
+    observation = observe(given, six, seven, found.grains, eligible)
+    notes += _on_saturation(int(saturated.sum()), saturated.size)
+    return FitInput(
+        six, seven, found, ids, group, shares, used, saturated, given, observation,
+        float(psf_fwhm), reach, notes,
+    )  # fmt: skip
+
+
+def _saturated(highest: NDArray[np.int64], given: GivenCorrections) -> NDArray[np.bool_]:
+    """Pixels with more counts of a peak than a dead-time correction can stand."""
+    if given.pulses is None:
+        return np.zeros(highest.shape, dtype=bool)
+    if (highest[given.pulses == 0] > 0).any():
+        raise ValueError("pulses must be positive wherever there are counts")
+    return is_saturated(highest, given.pulses, frames=True)
+
+
+def _on_saturation(pixels: int, of: int) -> list[str]:
+    if pixels == 0:
+        return []
+    note = (
+        f"{pixels} of {of} pixels have more than {MAX_COUNTS_PER_PULSE} counts of one isotope a "
+        "pulse: nearly every pulse counts there, and they are left out."
+    )
+    return [note]
 
 
 def _counts(values: ArrayLike, name: str) -> NDArray[np.int64]:
@@ -146,24 +189,31 @@ def _groups(
 
 def _usable(
     total: NDArray[np.int64],
+    measured: NDArray[np.bool_],
     boundaries: Boundaries,
     experiment: Experiment,
     reach: float,
     psf_fwhm: float,
 ) -> tuple[NDArray[np.bool_], list[str]]:
-    """Pixels that are data, and what is odd about them."""
+    """Pixels that are data if they have counts, and what is odd about them."""
     if not total.any():
         raise ValueError("all counts are zero: choose the layers (or mass windows) that hold Li")
     drawn = np.asarray(boundaries.drawn)
     distance, nearest = distance_to_boundaries(boundaries)
     # A hair less than `reach`, so that rounding does not take a whole row of pixels.
-    used = (drawn > 0) & (total > 0) & (distance >= reach * (1 - 1e-9))
+    eligible = (drawn > 0) & measured & (distance >= reach * (1 - 1e-9))
     state = boundaries.table["state"]
-    used &= ~np.isin(nearest, state.index[state == "exclude"])
+    eligible &= ~np.isin(nearest, state.index[state == "exclude"])
     notes = _unreached(boundaries, experiment)
     if psf_fwhm > 0:
-        used &= _far_from_source(total.shape, experiment, boundaries.pixel_size, psf_fwhm)
+        eligible &= _far_from_source(total.shape, experiment, boundaries.pixel_size, psf_fwhm)
+    used = eligible & (total > 0)
     if not used.any():
+        if not measured[total > 0].any():
+            raise ValueError(
+                f"every pixel has more than {MAX_COUNTS_PER_PULSE} counts of one isotope a pulse: "
+                "the map is saturated, or the pulses are too few (are they those of all frames?)"
+            )
         raise ValueError(
             f"no pixel with counts is farther than {reach * 1e6:g} um from every boundary: "
             "the grains are too small for this beam, or exclude is too large"
@@ -177,7 +227,7 @@ def _usable(
             f"{len(blind)} grain(s) have hardly a pixel away from their boundaries ({listed}): "
             "they conduct in the model but bring no data."
         )
-    return used, notes
+    return eligible, notes
 
 
 def _far_from_source(

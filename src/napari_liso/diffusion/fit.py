@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from napari_liso.diffusion import caveats, intervals
+from napari_liso.counting.measured import Measured
+from napari_liso.diffusion import caveats, intervals, systematics
 from napari_liso.diffusion.data import FitInput, check_input
 from napari_liso.diffusion.experiment import Experiment
 from napari_liso.diffusion.likelihood import BinomialData
@@ -60,6 +61,10 @@ def fit_diffusion(
     exclude: float | None = None,
     progress: Progress | None = None,
     seed: int = 0,
+    pulses: ArrayLike | None = None,
+    hydride_ratio: float | Measured = 0.0,
+    fractionation: float | Measured = 1.0,
+    background: Sequence[ArrayLike | Measured] = (0.0, 0.0),
 ) -> DiffusionFit:
     """Fit the permeability of every boundary to the counts of a map.
 
@@ -98,6 +103,23 @@ def fit_diffusion(
         ends the fit.
     seed
         Of the posterior draws: the same seed gives the same numbers.
+    pulses
+        Primary-ion pulses behind each pixel, all frames together: a number or (y, x), 0
+        where nothing was measured. None: no dead time. The rate is taken to be the same
+        in all frames. Pixels with more than 0.8 counts of a peak a pulse are no data.
+    hydride_ratio
+        6LiH+ per 6Li+, which is counted as 7Li.
+    fractionation
+        Factor by which the instrument multiplies the odds n6/n7.
+    background
+        Expected background counts of (n6, n7) in a pixel, all frames together; each a
+        number or (y, x).
+
+    The last four say what lies between the sample and its counts. They enter the
+    likelihood (see `observation`); the counts stay as they were counted. Each factor
+    and each background may be a `Measured` with its standard error: it is common to all
+    pixels, and the intervals include it. `source_fraction` and `background_fraction` of
+    the experiment are those of the sample, not those that are counted.
 
     Returns
     -------
@@ -113,7 +135,21 @@ def fit_diffusion(
     report = _Reporter(progress)
     report(0.0, "Finding boundaries")
     given = check_input(
-        n6, n7, grains, pixel_size, experiment, boundaries, section, psf_fwhm, exclude
+        n6,
+        n7,
+        grains,
+        pixel_size,
+        experiment,
+        boundaries,
+        section,
+        psf_fwhm,
+        exclude,
+        {
+            "pulses": pulses,
+            "hydride_ratio": hydride_ratio,
+            "fractionation": fractionation,
+            "background": background,
+        },
     )
     with threadpool_limits(_THREADS, user_api="blas"):
         return _fit(given, experiment, section, seed, report)
@@ -162,6 +198,8 @@ def _fit(
     )
     shifts = caveats.fraction_sensitivity(posterior)
     warnings += reasons + caveats.fraction_warning(posterior, shifts)
+    corrections = systematics.shifts(posterior.optimum)
+    warnings += systematics.warnings(posterior.optimum, corrections)
     warnings += _warnings(given, dispersion, diffusivity, section)
     report(1.0, "Done")
     return replace(
@@ -172,6 +210,9 @@ def _fit(
             **_provenance(given, experiment, section, problem, posterior, seed),
             "shift_of_ln_k_per_0.001_background": shifts["background"],
             "shift_of_ln_k_per_0.01_source": shifts["source"],
+            "corrections": given.given.describe(),
+            "saturated_pixels": int(given.saturated.sum()),
+            "shifts_per_standard_error": corrections,
         },
     )
 
@@ -253,7 +294,7 @@ def _start(
 
 def _data(given: FitInput, model: ReducedModel, experiment: Experiment) -> BinomialData:
     return BinomialData.from_images(
-        model, given.n6, given.n7, given.used, experiment.source_fraction
+        model, given.n6, given.n7, given.used, experiment.source_fraction, given.observation
     )
 
 
@@ -269,10 +310,9 @@ def _difference(optimum: Optimum, finer: ReducedModel) -> tuple[float, float]:
     )
     coarse = problem.data.fraction(problem.model, optimum.run.final)
     change = finer.field(run.final) - (coarse - problem.data.source_fraction)
-    total = problem.data.total
-    c = np.clip(coarse, 1e-3, 1 - 1e-3)
-    chi2 = float((total * change**2 / (c * (1 - c))).sum())
-    return float(np.sqrt((change**2)[total > 0].mean())), chi2
+    information = problem.data.information(np.clip(coarse, 1e-3, 1 - 1e-3))
+    chi2 = float((information * change**2).sum())
+    return float(np.sqrt((change**2)[problem.data.total > 0].mean())), chi2
 
 
 def _result(
@@ -290,10 +330,7 @@ def _result(
     problem, crystal = optimum.problem, model.crystal
     values = problem.data.fraction(model, optimum.run.final)
     fraction = crystal.to_image(values)
-    total = (given.n6 + given.n7).astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        sigma = np.sqrt(total * fraction * (1 - fraction))
-        residual = np.where(total > 0, (given.n6 - total * fraction) / sigma, np.nan)
+    counted, residual = _residual(given, fraction)
     experiment = problem.experiment
     permeability, best_d = optimum.run.permeability, optimum.run.diffusivity
 
@@ -321,7 +358,23 @@ def _result(
         warnings=[],
         provenance={},
         full_fraction=full_fraction,
+        counted=None if given.observation is None else counted,
     )
+
+
+def _residual(given: FitInput, fraction: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fraction that the counts should show, and (data - model) / sigma, (y, x)."""
+    seen, counted, scatter = given.observation, fraction, None
+    if seen is not None:
+        counted = seen.take(slice(None)).fraction(fraction.ravel()).reshape(fraction.shape)
+        scatter = seen.scatter
+    total = (given.n6 + given.n7).astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = total * counted * (1 - counted)
+        sigma = np.sqrt(variance if scatter is None else variance * scatter)
+        known = (total > 0) & ~given.saturated
+        residual = np.where(known, (given.n6 - total * counted) / sigma, np.nan)
+    return counted, residual
 
 
 def _table(

@@ -4,7 +4,8 @@ A posterior always has finite ends, since the population closes them. Whether
 the data do is asked of the likelihood alone: how far does its logarithm fall
 from its best toward k = 0 and toward k = infinity (all other parameters fitted
 again, with their population, the boundary in question taken out of it)? Where
-it falls by less than 1.92 the end is open.
+it falls by less than 1.92 the end is open. Where corrections of the counts are not
+exact, the falls on the model itself are lessened by what they add to the variance.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from napari_liso.diffusion.optimise import Problem, maximise
 from napari_liso.diffusion.posterior import ALONE_SPREAD, Posterior
 from napari_liso.diffusion.results import Estimate, Verdict
+from napari_liso.diffusion.systematics import centre_share, diffusivity_share
 
 __all__ = [
     "OPEN",
@@ -263,10 +265,12 @@ def _diffusivity_ends(posterior: Posterior) -> _Ends:
     optimum = posterior.optimum
     problem = replace(optimum.problem, fixed=(optimum.problem.groups,))
     falls = []
+    share = diffusivity_share(optimum)
     for bound in problem.bounds():
         theta = optimum.theta.copy()
         theta[-1] = bound[-1]
-        falls.append(maximise(problem, theta, tolerance=0.05).loss - optimum.loss)
+        fall = maximise(problem, theta, tolerance=0.05).loss - optimum.loss
+        falls.append(share * fall)
     open_below, open_above = falls[0] < OPEN, falls[1] < OPEN
     lower = None
     if open_above and not open_below:
@@ -291,11 +295,12 @@ def centre_estimate(posterior: Posterior) -> Estimate:
         return Estimate(middle, low, high, "unresolved")
     problem = replace(optimum.problem, fixed=tuple(range(groups)), sigma=np.inf)
     best = min(problem.loss(optimum.theta), problem.loss(_shared(optimum.theta)))
+    share = centre_share(optimum)
 
     def fall(ln_k: float) -> float:
         theta = optimum.theta.copy()
         theta[:-1] = ln_k
-        return maximise(problem, theta, tolerance=0.05).loss - best
+        return share * (maximise(problem, theta, tolerance=0.05).loss - best)
 
     least, most = (float(bound[0]) for bound in problem.bounds())
     open_below, open_above = fall(least) < OPEN, fall(most) < OPEN

@@ -166,6 +166,9 @@ class Optimum:
         Fisher information of the parameters from the data alone.
     covariance
         Inverse of information plus the penalty's precision.
+    pulls
+        Mixed second derivative of the loss by the parameters and by each correction
+        that is not exact, for its standard error, tempered: (groups + 1, corrections).
     """
 
     problem: Problem
@@ -177,6 +180,7 @@ class Optimum:
     score: FloatArray
     information: FloatArray
     covariance: FloatArray
+    pulls: FloatArray
 
     @property
     def log_determinant(self) -> float:
@@ -279,6 +283,7 @@ def linearise(problem: Problem, theta: FloatArray) -> Optimum:
         score=problem.temper * curvature.score,
         information=information,
         covariance=covariance,
+        pulls=problem.temper * jacobian.T @ problem.data.pulls(problem.model, run.final),
     )
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from napari_liso.diffusion.optimise import Optimum, Problem, linearise, maximise
 from napari_liso.diffusion.sampler import Draws, sample
 from napari_liso.diffusion.surrogate import Surrogate, build_surrogate
+from napari_liso.diffusion.systematics import expected_fall, parameter_shifts
 from napari_liso.diffusion.tabulate import Tabulated, tabulate
 
 __all__ = ["ALONE_SPREAD", "Posterior", "find_posterior"]
@@ -59,8 +60,8 @@ class Posterior:
     r_hat
         Worst split R-hat of the chains; near 1 when they agree.
     misfit
-        Median fall of the model's log-likelihood from the optimum to the draws,
-        over the half a unit a parameter that it should be.
+        Median fall of the model's log-likelihood from the optimum to the draws, over
+        what it should be: half a unit a parameter, and more where corrections are not exact.
     tabulated
         Exact likelihood of a single boundary, else None.
     """
@@ -238,7 +239,7 @@ def _misfit(problem: Problem, optimum: Optimum, draws: FloatArray) -> float:
     data = replace(problem, sigma=np.inf)
     best = data.loss(optimum.theta)
     falls = [data.loss(theta) - best for theta in draws.T]
-    return float(np.median(falls)) / (0.5 * draws.shape[0])
+    return float(np.median(falls)) / (0.5 * expected_fall(optimum))
 
 
 def _one_boundary(
@@ -249,7 +250,7 @@ def _one_boundary(
 ) -> Posterior:
     """Posterior of one k and D; of its population it tells what the priors leave."""
     optimum = maximise(replace(problem, sigma=np.inf), theta, progress)
-    exact = tabulate(optimum, progress)
+    exact = tabulate(optimum, progress).widened(parameter_shifts(optimum))
     ln_scale = float(np.log(problem.scale.permeability))
     ln_k, ln_d = exact.draw(
         lambda k, d: -d - 0.5 * ((k - ln_scale) / ALONE_SPREAD) ** 2, _ALONE_DRAWS, rng

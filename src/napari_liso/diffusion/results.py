@@ -85,9 +85,10 @@ class DiffusionFit:
     population
         Centre (m/s) and spread (sd of ln k) of the permeabilities.
     fraction
-        Model fraction, (y, x); NaN outside the grains.
+        Model fraction of the sample, (y, x); NaN outside the grains.
     residual
-        (data - model) / sigma, (y, x); NaN where there are no counts.
+        (data - model) / sigma of the counts, (y, x); NaN where there are none or too
+        many a pulse.
     used
         Bool (y, x): pixels that entered the likelihood.
     dispersion
@@ -97,7 +98,10 @@ class DiffusionFit:
     warnings
         What a reader of the numbers must know, in plain words.
     provenance
-        JSON-able: experiment, settings, versions.
+        JSON-able: experiment, settings, corrections, versions.
+    counted
+        Model fraction of the counts, (y, x): with what the instrument does to it. None
+        where that is nothing.
     """
 
     table: pd.DataFrame
@@ -111,6 +115,12 @@ class DiffusionFit:
     warnings: list[str]
     provenance: dict[str, Any]
     full_fraction: Callable[[], NDArray[np.float64]] = field(repr=False)
+    counted: NDArray[np.float64] | None = None
+
+    @property
+    def counted_fraction(self) -> NDArray[np.float64]:
+        """Fraction that the counts should show, (y, x): to hold counts against."""
+        return self.fraction if self.counted is None else self.counted
 
     def check(self) -> float:
         """Solve the full model at the optimum and compare.

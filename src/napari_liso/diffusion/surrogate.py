@@ -12,7 +12,8 @@ k r << 1 (flat grains) in proportion to k, with k r >> 1 not at all any more. r
 is found for each boundary from the exact answer of the reduced model to changes
 of its k (`along_boundary`). To the grain interior it answers linearly in 1/D.
 With a linear answer the likelihood is quadratic in y, and its limits at k = 0,
-k = infinity and D = infinity lie at finite y.
+k = infinity and D = infinity lie at finite y. Corrections of the counts that are
+not exact widen it there (`systematics`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from napari_liso.diffusion.likelihood import block_product
 from napari_liso.diffusion.optimise import Optimum
 from napari_liso.diffusion.propagate import along_boundary
+from napari_liso.diffusion.systematics import widened
 
 __all__ = ["Surrogate", "build_surrogate"]
 
@@ -116,11 +118,11 @@ def build_surrogate(optimum: Optimum) -> Surrogate:
         u = (weight * left) @ right / max((weight * left) @ left, 1e-300)
         a = u / max(1.0 - u, 1e-300) if u > 0 else 0.0
         saturation[group] = np.clip(a, _LEAST_SATURATED, _MOST_SATURATED)
+    score, information = widened(
+        optimum.jacobian.T @ optimum.score, optimum.information, optimum.pulls
+    )
     return Surrogate(
-        centre=optimum.theta,
-        saturation=saturation,
-        score=optimum.jacobian.T @ optimum.score,
-        information=optimum.information,
+        centre=optimum.theta, saturation=saturation, score=score, information=information
     )
 
 
