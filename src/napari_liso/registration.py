@@ -13,7 +13,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["KINDS", "MAX_MATCHED", "Matching", "Registration", "fit_landmarks", "match_landmarks"]
+__all__ = [
+    "KINDS",
+    "MAX_MATCHED",
+    "Kind",
+    "Matching",
+    "Registration",
+    "fit_landmarks",
+    "match_landmarks",
+]
 
 Kind = Literal["similarity", "affine"]
 Points = NDArray[np.float64]
