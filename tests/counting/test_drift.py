@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from napari_liso.counting.drift import AlignedStack, align, common_area, covered
+from napari_liso.counting.drift import (
+    AlignedStack,
+    align,
+    common_area,
+    covered,
+    find_drift,
+    measure_drift,
+)
 
 
 class Lazy:
@@ -113,3 +121,112 @@ def test_the_common_area_is_what_all_frames_cover() -> None:
     assert np.array_equal(common_area((3, 5, 7), shifts), (ones > 0).all(axis=0))
     assert np.array_equal(common_area((3, 5, 7), shifts, slice(0, 2)), (ones[:2] > 0).all(axis=0))
     assert not common_area((2, 5, 7), [(0, 0), (9, 0)]).any()
+
+
+# --- finding ----------------------------------------------------------------------------------
+
+
+def texture(side: int = 160) -> np.ndarray:
+    """Brightness of mean 1 with structure of a few pixels, which knows nothing of frames."""
+    rng = np.random.default_rng(11)
+    image = ndimage.gaussian_filter(rng.normal(size=(side, side)), 3.0)
+    image = np.exp(0.5 * image / image.std())
+    return image / image.mean()
+
+
+def wander(
+    path: list[tuple[int, int]], counts: float, side: int = 96, seed: int = 0
+) -> np.ndarray:
+    """Frames cut out of a texture at places that move by the path."""
+    rng, image = np.random.default_rng(seed), texture()
+    return np.stack(
+        [rng.poisson(counts * image[32 + y : 32 + y + side, 32 + x : 32 + x + side])
+         for y, x in path]
+    )  # fmt: skip
+
+
+PATH = [(0, 0), (1, 0), (1, -2), (3, -2), (3, -3), (4, -3), (9, 5), (9, 6), (8, 6), (8, 8)]
+
+
+@pytest.mark.parametrize("counts", [1.0, 10.0])
+def test_drift_is_found_to_the_pixel(counts: float) -> None:
+    frames = wander(PATH, counts)
+    found = find_drift(frames)
+    assert found.dtype.kind == "i"
+    assert found.tolist() == [list(pair) for pair in PATH]
+    # brought into register: every frame shows the same place
+    area = common_area(frames.shape, found)
+    mean = align(frames, found)[:, area].astype(float)
+    independent = np.corrcoef(mean[:5].sum(axis=0), mean[5:].sum(axis=0))[0, 1]
+    assert independent > np.corrcoef(frames[:5].sum(0).ravel(), frames[5:].sum(0).ravel())[0, 1]
+
+
+def test_without_drift_noise_moves_no_frame() -> None:
+    assert not find_drift(wander([(0, 0)] * 8, 0.5)).any()
+
+
+def test_a_brighter_beam_is_no_drift() -> None:
+    frames = wander(PATH, 3.0)
+    frames[::2] *= 7
+    assert find_drift(frames).tolist() == [list(pair) for pair in PATH]
+
+
+def test_empty_and_noisy_frames_stay_between_their_neighbours() -> None:
+    path = [(n, -2 * n) for n in range(9)]
+    frames = wander(path, 3.0)
+    frames[4] = 0
+    # a frame of a few counts anywhere, which agrees with any shift
+    frames[6] = 0
+    frames[6, [3, 50, 80], [70, 10, 33]] = 1
+    result = measure_drift(frames)
+    assert result.sure.tolist() == [n not in (4, 6) for n in range(9)]
+    assert result.shifts.tolist() == [list(pair) for pair in path]
+
+
+def test_the_reference_frame_stays() -> None:
+    frames = wander(PATH, 5.0)
+    found = find_drift(frames, reference=5)
+    assert found.tolist() == (np.array(PATH) - PATH[5]).tolist()
+
+
+def test_shifts_keep_within_the_limit() -> None:
+    found = find_drift(wander([(0, 0), (0, 0), (20, 0)], 5.0), max_shift=6)
+    assert np.abs(found).max() <= 6
+
+
+def test_frames_of_nothing_have_no_drift() -> None:
+    result = measure_drift(np.zeros((3, 16, 16), int))
+    assert not result.shifts.any()
+    assert not result.sure[1:].any()
+    assert find_drift(np.ones((1, 16, 16), int)).tolist() == [[0, 0]]
+
+
+def test_the_search_reads_frame_by_frame_and_can_be_stopped() -> None:
+    source = Lazy(wander(PATH[:3], 3.0))
+    seen: list[float] = []
+    found = find_drift(source, progress=lambda done, text: seen.append(done))
+    assert found.tolist() == [list(pair) for pair in PATH[:3]]
+    assert seen == sorted(seen)
+    assert max(seen) < 1
+
+    def stop(done: float, text: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        find_drift(source, progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("frames", "options", "message"),
+    [
+        (np.ones((16, 16), int), {}, "frames were summed"),
+        (np.ones((2, 16, 16), int), {"max_shift": 0}, "max_shift must be"),
+        (np.ones((2, 16, 16), int), {"reference": 2}, "no frame 2"),
+        (np.ones((2, 16, 16), complex), {}, "must be counts"),
+    ],
+)
+def test_drift_of_something_else_is_refused(
+    frames: np.ndarray, options: dict, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        find_drift(frames, **options)

@@ -72,7 +72,7 @@ def test_layers_hold_the_sum_of_the_chosen_shifted_frames(viewer: ViewerModel, m
         assert np.array_equal(ly.counts_from_layer(layer), layer.data)
         record = json.loads(json.dumps(layer.metadata[ly.PROVENANCE]))
         assert record["frames_used"] == [1, 4]
-        assert record["frame_shifts"] == [list(pair) for pair in SHIFTS]
+        assert record["shifts"] == [list(pair) for pair in SHIFTS]
         assert frame_facts(layer)["frames_used"] == [1, 4]
     assert np.array_equal(acquisition["6Li"], plain.counts[0].sum(axis=0))  # itself unchanged
 

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["AlignedStack", "align", "common_area", "covered"]
+from napari_liso.counting.drift_search import Drift, find_drift, measure_drift
+
+__all__ = [
+    "AlignedStack",
+    "Drift",
+    "align",
+    "common_area",
+    "covered",
+    "find_drift",
+    "measure_drift",
+]
 
 #: Pulses of shifted frames up to this many bytes are a plain array.
 _PLAIN_BYTES = 2**26

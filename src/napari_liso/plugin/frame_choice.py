@@ -39,7 +39,7 @@ __all__ = [
 #: [start, stop] of the frames that are used, counted from 0, the stop not included.
 FRAMES_USED = "frames_used"
 #: [[dy, dx], ...] in whole pixels, of every frame of the file.
-SHIFTS = "frame_shifts"
+SHIFTS = "shifts"
 #: The choice before the last one, for Undo.
 BEFORE = "frames_before"
 

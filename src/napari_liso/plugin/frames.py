@@ -88,7 +88,7 @@ def frames_behind(layer: Layer) -> tuple[Any, Any | None]:
 def frame_facts(layer: Layer) -> dict[str, Any]:
     """Return which frames a layer of counts stands for, in JSON-able words for a provenance.
 
-    ``frames_used`` [start, stop) counted from 0, and ``frame_shifts`` [dy, dx] of
+    ``frames_used`` [start, stop) counted from 0, and ``shifts`` [dy, dx] of
     every frame of the file or None; empty where all frames are used as measured.
     """
     acquisition = ly.acquisition_from_layer(layer)
