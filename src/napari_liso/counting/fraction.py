@@ -139,7 +139,8 @@ def isotope_fraction(
     value is NaN, the interval 0 to 1, where nothing is left.
 
     *Hydride.* ``n7 = n7' + h n6``, so ``n7' = n7 - h n6`` and
-    ``c' = c / (1 - h c)``.
+    ``c' = c / (1 - h c)``. No more is taken off than was counted: above
+    ``c = 1/(1 + h)`` the value is 1, and the lower end is shifted by the excess.
 
     *Fractionation.* ``n6/n7 = alpha n6'/n7'``, so
     ``logit c' = logit c - ln(alpha)``.
@@ -415,6 +416,10 @@ def _after_factors(
 ) -> tuple[Floats, Floats, Floats]:
     """Undo hydride and mass fractionation and widen the interval by their errors."""
     h, alpha = settings.hydride.value, settings.fractionation.value
+    share, first, last = parts
+    # Hydride alone leaves 1/(1 + h): what is beyond shifts the end and shrinks nothing.
+    first = np.maximum(first - np.maximum(share - 1 / (1 + h), 0.0), 0.0)
+    parts = share, first, last
     value, lower, upper = (_without_factors(part, h, alpha) for part in parts)
     if settings.hydride.error == 0 and settings.fractionation.error == 0:
         return value, lower, upper
@@ -423,7 +428,6 @@ def _after_factors(
     with np.errstate(divide="ignore", invalid="ignore"):
         middle, low, high = (np.log(part / (1 - part)) for part in (value, lower, upper))
         inside = (value > 0) & (value < 1)
-        share, first, last = parts
         # About the value where it is a middle, else from the end itself.
         fall = _quadratic(_moved(np.where(inside, share, first), h, -of_hydride), of_factor)
         rise = _quadratic(_moved(np.where(inside, share, last), h, of_hydride), of_factor)
