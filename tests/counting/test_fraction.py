@@ -113,6 +113,34 @@ def test_bins_sum_counts_and_lose_none() -> None:
             assert f.value[row, column] == k / n
 
 
+def test_windows_sum_counts_about_each_pixel() -> None:
+    rng = np.random.default_rng(0)
+    n6, n7 = rng.poisson(1.0, (2, 5, 7)), rng.poisson(2.0, (2, 5, 7))
+    background = rng.uniform(0, 0.3, (5, 7))
+    f = liso.isotope_fraction(n6, n7, window=3, background=(background, 0.1))
+    assert f.value.shape == (5, 7)
+    for y, x in ((0, 0), (2, 3), (4, 6), (0, 4)):
+        block = np.s_[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        k, m = n6.sum(0)[block].sum(), n7.sum(0)[block].sum()
+        s6, s7 = k - background[block].sum(), m - 0.1 * background[block].size
+        assert f.counts[y, x] == k + m
+        assert f.value[y, x] == pytest.approx(s6 / (s6 + s7))
+
+
+def test_counts_of_few_pairs_and_of_many_are_worked_out_alike() -> None:
+    """With one background a pixel each pair of counts is looked up, with an array it is not."""
+    rng = np.random.default_rng(0)
+    n6, n7 = rng.poisson(3.0, (40, 50)), rng.poisson(9.0, (40, 50))
+    options: dict[str, Any] = {"hydride_ratio": 0.02, "fractionation": liso.Measured(1.1, 0.05)}
+    for bin in (1, 3):
+        table = liso.isotope_fraction(n6, n7, background=(0.5, 1.0), bin=bin, **options)
+        each = liso.isotope_fraction(
+            n6, n7, background=(np.full((40, 50), 0.5), np.ones((40, 50))), bin=bin, **options
+        )
+        for name in ("value", "lower", "upper", "counts"):
+            np.testing.assert_allclose(getattr(table, name), getattr(each, name), rtol=1e-12)
+
+
 def test_pooled_fraction_is_unbiased_at_few_counts() -> None:
     """Poisson counts of mean 2 a pixel, enumerated; a mean of ratios would be 26 % high."""
     fraction, mean = 0.3, 2.0
@@ -307,6 +335,10 @@ def test_the_interval_goes_through_the_corrections() -> None:
         ([[1]], [[1]], {"confidence": 1.0}, "confidence"),
         ([[1]], [[1]], {"bin": 0}, "bin"),
         ([[1]], [[1]], {"min_counts": 0}, "min_counts"),
+        ([[1]], [[1]], {"window": 4}, "window must be an odd number"),
+        ([[1]], [[1]], {"window": 3, "bin": 2}, "bin or window"),
+        ([[1]], [[1]], {"background": (1, 2, 3)}, "background must be two"),
+        ([[1]], [[1]], {"background": (liso.Measured(-1.0), 0)}, "background of n6"),
     ],
 )
 def test_what_is_refused(n6: Any, n7: Any, options: dict[str, Any], message: str) -> None:
