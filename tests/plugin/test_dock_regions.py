@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from napari_liso.isotopes import natural_fraction
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.far_field import far_field_of
 from napari_liso.plugin.selection import camera_of
+from napari_liso.plugin.widgets import regions
 from napari_liso.plugin.widgets.main import RatioDock
 from napari_liso.plugin.widgets.regions import RegionsPanel
 
@@ -197,6 +199,21 @@ def test_sorting_is_by_numbers(panel: RegionsPanel, drawn: Any, qtbot: Any) -> N
     assert panel.table.selected == 2
 
 
+def test_the_scatter_is_judged_in_words(
+    viewer: Any, panel: RegionsPanel, drawn: Any, qtbot: Any
+) -> None:
+    drawn.add_rectangles([np.array([[0, 0], [0, 1], [1, 1], [1, 0]]) + 19.5])  # one pixel
+    settle(qtbot, panel)
+    assert texts(panel, 3)[1] == "–"
+    tooltip = panel.table.rows.index(1, 3).data(Qt.ItemDataRole.ToolTipRole)
+    assert "Too few counts" in tooltip
+    step = np.where(np.arange(30) < 8, 10, 80) * np.ones((24, 1), int)
+    viewer.layers["6Li"].data = step
+    settle(qtbot, panel)
+    assert texts(panel, 3)[0].endswith("varies")
+    assert "varies within region 1" in panel.message.text()
+
+
 def test_names_are_edited_in_the_table(panel: RegionsPanel, drawn: Any, qtbot: Any) -> None:
     index = panel.table.rows.index(0, 0)
     assert panel.table.rows.flags(index) & Qt.ItemFlag.ItemIsEditable
@@ -206,6 +223,28 @@ def test_names_are_edited_in_the_table(panel: RegionsPanel, drawn: Any, qtbot: A
     assert drawn.features["name"].tolist() == ["hole"]
     assert texts(panel, 0) == ["hole"]
     assert not panel.table.rows.setData(panel.table.rows.index(0, 0), "  ")
+
+
+def test_a_long_run_shows_how_far_it_is_and_can_be_stopped(
+    panel: RegionsPanel, drawn: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = panel.found
+
+    def endless(asked: Any, shapes: Any, report: Any) -> None:
+        while True:
+            report(0.3, "summing the counts")
+            time.sleep(0.002)
+
+    monkeypatch.setattr(regions, "work_out_regions", endless)
+    drawn.add_rectangles([SQUARE])
+    qtbot.waitUntil(lambda: not panel.working.isHidden(), timeout=20_000)
+    assert panel.working.bar.value() == 30
+    assert "summing the counts" in panel.working.bar.text()
+    panel.working.cancel_button.click()
+    settle(qtbot, panel)
+    assert panel.working.isHidden()
+    assert panel.message.text() == "Stopped."
+    assert panel.found is before
 
 
 # --- files --------------------------------------------------------------------------------------

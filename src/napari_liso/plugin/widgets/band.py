@@ -22,6 +22,7 @@ from napari_liso.plugin.widgets.canvas import ThemedCanvas
 from napari_liso.plugin.widgets.parts import LayerBox, Panel, enable, form, wide
 from napari_liso.plugin.widgets.profile_plot import ORANGE
 from napari_liso.plugin.widgets.table_buttons import Exported, TableButtons
+from napari_liso.plugin.widgets.working import Working
 from napari_liso.units import MICROMETRE
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class BandPanel(Panel):
             self.column.addWidget(widget)
         self.task = Task(self)
         self.newest = Newest(self.task, self._start, self, _WAIT_MS)
+        self.working = Working(self.task, self.newest)
+        self.column.insertWidget(self.column.indexOf(self.message), self.working)
         self.found: BandFound | None = None
         self._layer: Layer | None = None  # the one that is followed
         self._known: list[Layer] = []
@@ -143,6 +146,7 @@ class BandPanel(Panel):
         context = self.context
         self.task.succeeded.connect(self._on_found)
         self.task.failed.connect(self._on_failed)
+        self.task.cancelled.connect(self._on_cancelled)
         self.choice.changed.connect(self._on_choice)
         self.width.valueChanged.connect(self._on_width)
         self.step.valueChanged.connect(self.newest.ask)
@@ -335,6 +339,9 @@ class BandPanel(Panel):
         self._show(None)
         text = str(error)
         self.message.warn(text[:1].upper() + text[1:])
+
+    def _on_cancelled(self) -> None:
+        self.message.say("Stopped.")
 
     def _show(self, found: BandFound | None) -> None:
         self.found = found

@@ -141,7 +141,8 @@ def _cells(row: dict[Any, Any]) -> dict[str, tuple[str, Any, str]]:
     masked = f"; {row['masked']:,} of them saturated and left out" if row["masked"] else ""
     scatter = row["dispersion"]
     area = row["area"] / MICROMETRE**2
-    shown = f"{scatter:.2f}" if math.isfinite(scatter) else "–"
+    # a number near 1 that says nothing would be read as "uniform"
+    shown = "–" if row["verdict"] == TOO_FEW else f"{scatter:.2f}"
     if row["verdict"] in (VARIES, TOO_EVEN):
         shown += f" {row['verdict']}"
     return {

@@ -25,6 +25,7 @@ from napari_liso.plugin.widgets.parts import LayerBox, Panel, enable, form
 from napari_liso.plugin.widgets.region_table import RegionTable
 from napari_liso.plugin.widgets.region_uses import RegionUses
 from napari_liso.plugin.widgets.table_buttons import Exported, TableButtons
+from napari_liso.plugin.widgets.working import Working
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -69,6 +70,8 @@ class RegionsPanel(Panel):
         self.column.addWidget(self.uses)
         self.task = Task(self)
         self.newest = Newest(self.task, self._start, self, _WAIT_MS)
+        self.working = Working(self.task, self.newest)
+        self.column.insertWidget(self.column.indexOf(self.message), self.working)
         self.found: RegionsFound | None = None
         self._layer: Layer | None = None  # the one that is followed
         self._known: list[Layer] = []
@@ -83,6 +86,7 @@ class RegionsPanel(Panel):
         context = self.context
         self.task.succeeded.connect(self._on_found)
         self.task.failed.connect(self._on_failed)
+        self.task.cancelled.connect(self._on_cancelled)
         self.choice.changed.connect(self._on_choice)
         self.table.chosen.connect(self._on_row)
         self.table.selection_changed.connect(self._on_selection)
@@ -227,6 +231,9 @@ class RegionsPanel(Panel):
         self._show(None)
         text = str(error)
         self.message.warn(text[:1].upper() + text[1:])
+
+    def _on_cancelled(self) -> None:
+        self.message.say("Stopped.")
 
     def _show(self, found: RegionsFound | None) -> None:
         self.found = found
