@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_liso.isotopes import guess_pair, ion_mass, isotope_of
+from napari_liso.isotopes import _ABUNDANCE, guess_pair, ion_mass, isotope_of, natural_fraction
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,46 @@ def test_names_without_a_mass(name: str) -> None:
 def test_no_ion_has_no_mass(name: str) -> None:
     with pytest.raises(ValueError, match="not known"):
         ion_mass(name)
+
+
+def test_natural_lithium_is_that_of_the_standards() -> None:
+    """IRMM-016 and L-SVEC have 6Li/7Li of 0.082121 and 0.08215."""
+    natural = natural_fraction("Li", 6, 7)
+    assert natural is not None
+    for ratio in (0.082121, 0.08215):
+        assert natural.value == pytest.approx(ratio / (1 + ratio), abs=natural.error)
+    assert natural.error == pytest.approx(0.0004)
+    assert "natural 6Li/7Li" in natural.source
+
+
+@pytest.mark.parametrize(
+    ("element", "tracer", "other", "ratio"),
+    # Ratios of the zero points of delta scales: VPDB, air, VSMOW, SMOC, SRM 976, SRM 951, VCDT.
+    [("C", 13, 12, 0.01118), ("N", 15, 14, 0.0036765), ("O", 18, 16, 0.0020052),
+     ("Cl", 37, 35, 0.319627), ("Cu", 65, 63, 0.4456), ("B", 11, 10, 4.04362),
+     ("S", 34, 32, 0.0441626), ("H", 2, 1, 0.00015576)],
+)  # fmt: skip
+def test_natural_fractions_hold_the_reference_materials(
+    element: str, tracer: int, other: int, ratio: float
+) -> None:
+    natural = natural_fraction(element, tracer, other)
+    assert natural is not None
+    assert natural.value == pytest.approx(ratio / (1 + ratio), abs=1.2 * natural.error)
+    back = natural_fraction(element, other, tracer)
+    assert back is not None
+    assert back.value == pytest.approx(1 - natural.value)
+    assert back.error == pytest.approx(natural.error)
+
+
+@pytest.mark.parametrize("isotopes", [("Li", 6, 6), ("Li", 6, 8), ("Xx", 6, 7), ("Na", 22, 23)])
+def test_what_nature_has_not_got(isotopes: tuple[str, int, int]) -> None:
+    assert natural_fraction(*isotopes) is None
+
+
+def test_natural_abundances_add_up() -> None:
+    """But for isotopes that are left out: 36S, 40K, 58Fe, 61Ni and up."""
+    left_out = {"S": 0.0001, "K": 0.000117, "Fe": 0.00282, "Ni": 0.057}
+    elements = {element for element, _ in _ABUNDANCE}
+    for element in elements:
+        total = sum(share for (e, _), (share, _) in _ABUNDANCE.items() if e == element)
+        assert total + left_out.get(element, 0.0) == pytest.approx(1, abs=2e-6), element

@@ -96,6 +96,15 @@ def test_more_hydride_than_was_counted_makes_no_interval_shrink() -> None:
     )
 
 
+@pytest.mark.parametrize("error", [0.0, 0.01])
+def test_nothing_above_background_says_nothing_whatever_comes_after(error: float) -> None:
+    low, value, high = ends(
+        2, 3, background=(2, 4), hydride_ratio=Measured(0.02, error), fractionation=1.1
+    )
+    assert np.isnan(value)
+    assert (low, high) == (0.0, 1.0)
+
+
 def test_an_error_of_zero_changes_nothing() -> None:
     options: dict[str, Any] = {"hydride_ratio": 0.02, "fractionation": 1.03}
     exact = {name: Measured(value) for name, value in options.items()}

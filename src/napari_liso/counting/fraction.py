@@ -418,7 +418,7 @@ def _after_factors(
     h, alpha = settings.hydride.value, settings.fractionation.value
     share, first, last = parts
     # Hydride alone leaves 1/(1 + h): what is beyond shifts the end and shrinks nothing.
-    first = np.maximum(first - np.maximum(share - 1 / (1 + h), 0.0), 0.0)
+    first = np.maximum(first - np.fmax(share - 1 / (1 + h), 0.0), 0.0)
     parts = share, first, last
     value, lower, upper = (_without_factors(part, h, alpha) for part in parts)
     if settings.hydride.error == 0 and settings.fractionation.error == 0:
