@@ -116,12 +116,13 @@ def test_counts_of_different_shapes_are_refused(dock: AllSteps, viewer: ViewerMo
     assert snapshot(viewer) == before
 
 
-def test_counts_that_are_all_zero_are_refused(dock: AllSteps, viewer: ViewerModel) -> None:
+def test_counts_that_are_all_zero_are_refused(dock: AllSteps, viewer: ViewerModel, qtbot) -> None:
     for name in ("6Li", "7Li"):
         viewer.add_image(np.zeros((24, 30), int), name=name)
     add_boundaries(viewer)
     before = snapshot(viewer)
     dock.ratio.compute()
+    finish(qtbot, dock.ratio.task)
     assert "every count is zero" in dock.ratio.message.text().lower()
     dock.boundaries.segment_grains()
     assert "no counts at all" in dock.boundaries.message.text()
@@ -130,10 +131,11 @@ def test_counts_that_are_all_zero_are_refused(dock: AllSteps, viewer: ViewerMode
     assert snapshot(viewer) == before
 
 
-def test_fractional_values_are_refused(dock: AllSteps, viewer: ViewerModel) -> None:
+def test_fractional_values_are_refused(dock: AllSteps, viewer: ViewerModel, qtbot) -> None:
     viewer.add_image(np.full((24, 30), 0.4), name="6Li")
     viewer.add_image(np.full((24, 30), 0.6), name="7Li")
     dock.ratio.compute()
+    finish(qtbot, dock.ratio.task)
     assert "fractional values, not counts" in dock.ratio.message.text()
     assert len(viewer.layers) == 2
 

@@ -92,8 +92,19 @@ class Placement:
 
     def apply(self, layer: Layer) -> None:
         """Move an existing (y, x) layer here."""
+        present = Placement.of_layer(layer).arguments
         for name, value in self.arguments.items():
-            setattr(layer, name, value)
+            # each move makes napari lay out and draw the layer anew
+            if not _is_same(present[name], value):
+                setattr(layer, name, value)
+
+
+def _is_same(present: Any, value: Any) -> bool:
+    """Tell whether a part of a placement is what it is to become."""
+    if isinstance(value, tuple):
+        return tuple(present) == value
+    here, there = np.asarray(present), np.asarray(value)
+    return here.shape == there.shape and bool(np.all(here == there))
 
 
 def has_length_unit(layer: Layer) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dress", "recolour_boundaries", "update"]
 
-_WITH_SCALE = ("fraction", "model", "residual", "permeability")
+_WITH_SCALE = ("fraction", "ratio", "half interval", "model", "residual", "permeability")
 
 
 def update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_liso.plugin.widgets.depth_profile import ProfileBox
+from napari_liso.plugin.widgets.fold import Fold
 from napari_liso.plugin.widgets.parts import MessageLine
 from napari_liso.plugin.widgets.recalibration import RecalibrationBox
 from napari_liso.plugin.widgets.remarks import RemarksBox
@@ -30,7 +31,7 @@ from napari_liso.plugin.windows_proposed import MATRIX
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-__all__ = ["Fold", "Jumps", "Parts"]
+__all__ = ["Jumps", "Parts"]
 
 _NO_FILE = (
     "No open file holds a spectrum. Open one of an event format, such as PHI .raw, SIMS-H5 or "
@@ -92,31 +93,6 @@ class Jumps(QWidget):
         sender = self.sender()
         if sender is not None:
             self.jumped.emit(str(sender.property("window_name")))
-
-
-class Fold(QWidget):
-    """A title that shows or hides what is under it."""
-
-    def __init__(self, title: str, tip: str, content: QWidget) -> None:
-        super().__init__()
-        self.content = content
-        self.header = QToolButton()
-        self.header.setText(title)
-        self.header.setToolTip(tip)
-        self.header.setCheckable(True)
-        self.header.setAutoRaise(True)
-        self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.header.toggled.connect(self._on_toggled)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addWidget(self.header)
-        column.addWidget(content)
-        self._on_toggled(False)
-
-    def _on_toggled(self, unfolded: bool) -> None:
-        self.header.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
-        self.content.setVisible(unfolded)
 
 
 class Parts:
