@@ -117,6 +117,11 @@ def test_the_manifest_is_valid_and_all_that_it_names_exists(repository: Path) ->
         "Label boundaries",
         "Mass windows",
         "Stitch fields",
+        "Overlay microscope image",
+    }
+    assert {writer.command for writer in contributions.writers} == {
+        "napari-liso.write_ome",
+        "napari-liso.write_csv",
     }
 
 

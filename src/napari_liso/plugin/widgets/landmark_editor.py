@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from qtpy.compat import isalive
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_liso.plugin import landmarks as lm
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.landmark_layers import landmarks_layer
 from napari_liso.plugin.overlaid import ROLE, adopt, length_unit, take_unit
 from napari_liso.plugin.widgets.landmark_table import LandmarkTable, Row
 from napari_liso.plugin.widgets.parts import MessageLine, enable, form, wide
@@ -140,7 +141,7 @@ class LandmarkEditor(QWidget):
         """Return the Points layer of landmarks on the image, or None."""
         return self._find("image")
 
-    def _find(self, where: Literal["map", "image"]) -> Any:
+    def _find(self, where: lm.Where) -> Any:
         image = self._image
         return None if image is None else lm.find_landmarks(self.viewer, image, where)
 
@@ -202,7 +203,7 @@ class LandmarkEditor(QWidget):
         """Let landmarks on the image be clicked."""
         self._click_on("image")
 
-    def _click_on(self, where: Literal["map", "image"]) -> None:
+    def _click_on(self, where: lm.Where) -> None:
         """Make the landmarks' layers if they are not there, and let one be clicked into."""
         image, reference = self._image, self._reference
         if image is None or reference is None:
@@ -210,11 +211,11 @@ class LandmarkEditor(QWidget):
         if ly.role_of(image) != ROLE:
             adopt(self.viewer, image, reference)
         take_unit(image, reference)
-        both: tuple[tuple[Literal["map", "image"], Layer], ...]
+        both: tuple[tuple[lm.Where, Layer], ...]
         both = (("map", reference), ("image", image))
         for side, marked in both:
             if self._find(side) is None:
-                ly.add(self.viewer, lm.landmarks_layer(side, image, marked))
+                ly.add(self.viewer, landmarks_layer(side, image, marked))
         self.set_layers(image, reference)
         points = self._find(where)
         self.viewer.layers.selection.active = points
