@@ -27,6 +27,7 @@ __all__ = [
     "HueOptions",
     "RatioOptions",
     "RatioResult",
+    "sum_counted",
     "weighted_limits",
     "work_out",
 ]
@@ -181,7 +182,7 @@ def work_out(
         report(0.0, "summing the counts")
         kept = former if former is not None and former.sums_key == sums_key else None
         if kept is None or kept.sums is None:
-            sums, edited = _summed(counted, report)
+            sums, edited = sum_counted(counted, report)
         else:
             sums, edited = kept.sums, kept.edited
         report(0.6, "taking the ratio of every pixel")
@@ -205,7 +206,7 @@ def work_out(
     return made if hue is None else _coloured(made, hue, report)
 
 
-def _summed(counted: Counted, report: Report) -> tuple[IonSums, tuple[str, ...]]:
+def sum_counted(counted: Counted, report: Report) -> tuple[IonSums, tuple[str, ...]]:
     """Sum the frames; return the sums and which layers no longer show what was measured.
 
     A lazy stack tells how far it is, and can be stopped. An image that the user

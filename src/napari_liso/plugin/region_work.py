@@ -23,8 +23,7 @@ from napari_liso.counting.corrections import (
 from napari_liso.counting.intervals import normal_deviations
 from napari_liso.counting.measured import Measured
 from napari_liso.counting.regions import Regions, sums_of_pixels, table_of_regions
-from napari_liso.plugin.ratio_work import Counted
-from napari_liso.plugin.ratio_work import _summed as sum_counted
+from napari_liso.plugin.ratio_work import Counted, sum_counted
 from napari_liso.plugin.regions import Drawn, regions_of
 
 if TYPE_CHECKING:

@@ -9,12 +9,14 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_liso.plugin.context import Context
+from napari_liso.plugin.widgets.band import BandPanel
 from napari_liso.plugin.widgets.boundaries import BoundariesPanel
 from napari_liso.plugin.widgets.data import DataPanel
 from napari_liso.plugin.widgets.fit import FitPanel
 from napari_liso.plugin.widgets.mass_windows import MassWindowsPanel
 from napari_liso.plugin.widgets.parts import Panel
 from napari_liso.plugin.widgets.ratio import RatioPanel
+from napari_liso.plugin.widgets.regions import RegionsPanel
 from napari_liso.plugin.widgets.results import ResultsPanel
 
 if TYPE_CHECKING:
@@ -177,8 +179,12 @@ class RatioDock(Dock):
         super().__init__(napari_viewer)
         self.data = DataPanel(self.context)
         self.ratio = RatioPanel(self.context)
+        self.regions = RegionsPanel(self.context)
+        self.band = BandPanel(self.context)
         self.add_step("Data", self.data)
         self.add_step("Isotope fraction", self.ratio)
+        self.add_step("Regions", self.regions, folded=True)
+        self.add_step("Line profile", self.band, folded=True)
         self.follow()
 
 
