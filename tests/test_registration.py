@@ -86,6 +86,12 @@ class TestSimilarity:
         (hint,) = fit_landmarks(MOVING * [1.0, -1.0], fixed, mirrored=True).warnings
         assert "untick Mirrored" in hint
 
+    def test_tells_that_an_image_is_stretched(self) -> None:
+        fixed = noisy(turned(MOVING * [0.5, 1.0], 25.0, 0.1, (3.0, 2.0)), 0.1)
+        (hint,) = fit_landmarks(MOVING, fixed).warnings
+        assert "allow stretch and shear" in hint
+        assert fit_landmarks(MOVING, fixed, "affine").warnings == ()
+
     def test_noise_is_no_mirror(self) -> None:
         """Three landmarks clicked 2 % off, many times: the hint never comes."""
         fixed = turned(TRIANGLE, 10.0, 1.0, (0.0, 0.0))
@@ -192,6 +198,20 @@ class TestMatching:
         assert found.unambiguous
         assert found.order.tolist() == [1, 4, 3, 0, 2]
         assert not match_landmarks(clicked, MOVING).unambiguous
+
+    @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (3, 0, 4, 2, 1)])
+    def test_a_tilted_image_is_matched_by_affines(self, order: tuple[int, ...]) -> None:
+        fixed = noisy(turned(MOVING * [0.4, -1.0], 65.0, 0.2, (1.0, 1.0)), 0.3)
+        clicked = MOVING[list(order)]
+        found = match_landmarks(clicked, fixed, "affine")
+        assert found.unambiguous
+        assert clicked[found.order] == pytest.approx(MOVING)
+        every = sorted(
+            fit_landmarks(MOVING[list(o)], fixed, "affine").rms for o in permutations(range(5))
+        )
+        assert (found.rms, found.runner_up) == pytest.approx((every[0], every[1]))
+        with pytest.raises(ValueError, match="fourth"):
+            match_landmarks(TRIANGLE, fixed[:3], "affine")
 
     def test_symmetric_sets_are_ambiguous_and_keep_their_order(self) -> None:
         square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])

@@ -186,27 +186,32 @@ def fit_landmarks(
     )
 
 
-def match_landmarks(moving: ArrayLike, fixed: ArrayLike, mirrored: bool = False) -> Matching:
+def match_landmarks(
+    moving: ArrayLike, fixed: ArrayLike, kind: Kind = "similarity", mirrored: bool = False
+) -> Matching:
     """Find which landmarks belong together, whatever order they were clicked in.
 
-    Every pairing is tried with its best similarity. Symmetric arrangements, such as
+    Every pairing is tried with its best similarity, or affine. Symmetric arrangements, such as
     an equilateral triangle, fit in several; then, and where no pairing fits well, the
     result is not `unambiguous` and the order of the clicks is the better guess. Of
     20000 triangles at random, clicked to 5 % of their spread, 98 % are called
     unambiguous and one of these is paired wrongly; of 3000 sets of four or five, none.
+    Of affines, 3000 sets each of four (48 % unambiguous) and five (72 %), none either.
 
     Parameters
     ----------
     moving, fixed
         (y, x), shape (n, 2) each, 3 <= n <= 8.
+    kind
+        ``"similarity"``, or ``"affine"``: a tilted image, which takes four landmarks.
     mirrored
-        Whether the image is turned over.
+        Whether a similarity turns the image over.
 
     Raises
     ------
     ValueError
-        If the numbers differ, are fewer than three or more than eight, or the
-        points are degenerate (as for `fit_landmarks`).
+        If the numbers differ, are too few or more than eight, or the points are
+        degenerate (as for `fit_landmarks`).
     """
     a, b = _checked(moving, fixed)
     if len(a) > MAX_MATCHED:
@@ -214,19 +219,15 @@ def match_landmarks(moving: ArrayLike, fixed: ArrayLike, mirrored: bool = False)
             f"{len(a)} landmarks can be paired in too many ways; beyond {MAX_MATCHED} click them "
             "in the same order on both images"
         )
-    z, w = _complex(a), _complex(b)
-    if mirrored:
-        z = z.conj()
-    orders = np.array(list(permutations(range(len(z)))), dtype=np.intp)
-    # |w - a z|^2 at the best a, for every order at once
-    overlap = z[orders].conj() @ w
-    power = float(np.sum(np.abs(z) ** 2))
-    total = float(np.sum(np.abs(w) ** 2))
-    squares = np.maximum(total - np.abs(overlap) ** 2 / power, 0.0)
-    rms = np.sqrt(squares / len(z))
+    if kind == "affine" and len(a) == _LEAST:
+        raise ValueError("an affine makes one triangle any other; click a fourth landmark")
+    orders = np.array(list(permutations(range(len(a)))), dtype=np.intp)
+    explained = _explained(a, b, orders, kind, mirrored)
+    total = float(np.sum((b - b.mean(axis=0)) ** 2))
+    rms = np.sqrt(np.maximum(total - explained, 0.0) / len(a))
     ranked = np.argsort(rms, kind="stable")  # the clicked order comes first among equals
     best, second = (float(rms[ranked[i]]) for i in range(2))
-    spread = float(np.sqrt(total / len(z)))
+    spread = float(np.sqrt(total / len(a)))
     return Matching(
         order=orders[ranked[0]],
         rms=best,
@@ -234,6 +235,21 @@ def match_landmarks(moving: ArrayLike, fixed: ArrayLike, mirrored: bool = False)
         spread=spread,
         unambiguous=second >= max(_FAR_WORSE * best, _MISSES * spread) and best <= _FITS * spread,
     )
+
+
+def _explained(
+    moving: Points, fixed: Points, orders: NDArray[np.intp], kind: Kind, mirrored: bool
+) -> Points:
+    """Return the sum of squares that the best fit of each order explains."""
+    if kind == "affine":
+        # projections of the fixed points onto what the moving ones span
+        basis = np.linalg.qr(moving - moving.mean(axis=0))[0]
+        parts = np.einsum("oni,nj->oij", basis[orders], fixed - fixed.mean(axis=0))
+        return np.asarray(np.sum(parts**2, axis=(1, 2)))
+    z, w = _complex(moving), _complex(fixed)
+    if mirrored:
+        z = z.conj()
+    return np.asarray(np.abs(z[orders].conj() @ w) ** 2 / np.sum(np.abs(z) ** 2))
 
 
 def _checked(moving: ArrayLike, fixed: ArrayLike) -> tuple[Points, Points]:
@@ -340,6 +356,14 @@ def _warnings(moving: Points, fixed: Points, kind: Kind, linear: Points) -> list
                 if mirrored
                 else "The landmarks fit far better if the image is mirrored: tick Mirrored."
             )
+        elif len(moving) > _LEAST:
+            n = len(moving)  # per coordinate to spare: an affine has two numbers more
+            tilted = rms(_affine(moving, fixed)) * np.sqrt((n - 2) / (n - 3))
+            if tilted * _FAR_WORSE < rms(linear) and rms(linear) > _MISSES * spread:
+                said.append(
+                    "The landmarks fit far better if the image may be stretched, as one of a "
+                    "tilted sample: allow stretch and shear."
+                )
     elif mirrored:
         said.append("This affine mirrors the image. If that is not so, check the pairs.")
     if kind == "affine" and len(moving) == _LEAST:

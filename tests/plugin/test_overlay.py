@@ -252,6 +252,16 @@ class TestPairs:
         assert panel.landmarks.fit.rms == pytest.approx(0, abs=1e-9)
         assert "mirrored" in panel.landmarks.result.text()
 
+    def test_a_tilted_image_in_any_order(self, panel: Any) -> None:
+        panel.landmarks.click_on_map()
+        places = np.vstack([ON_MAP, [[6.0, 9.0]]])
+        click(panel.landmarks.on_map(), places)
+        panel.landmarks.on_image().add((pixel_of(places) * [0.5, 1])[[4, 1, 0, 3, 2]])
+        panel.landmarks.kind_box.setCurrentIndex(1)
+        assert panel.landmarks.pairs.image == (2, 1, 4, 3, 0)
+        assert panel.landmarks.fit.rms == pytest.approx(0, abs=1e-9)
+        assert "stretched 2.000 : 1" in panel.landmarks.result.text()
+
     def test_three_pairs_and_an_affine_say_nothing(self, panel: Any) -> None:
         panel.landmarks.kind_box.setCurrentIndex(1)
         panel.landmarks.click_on_map()

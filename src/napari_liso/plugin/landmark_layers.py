@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["landmarks_layer"]
 
 #: Apart in hue and in lightness, and in neither of the maps' colormaps.
-_COLOURS = {"map": "#00e5ff", "image": "#ff9100"}
+_COLOURS = {"map": "#00e5ff", "image": "#ff4dd2"}
 _SYMBOLS = {"map": "disc", "image": "square"}
 #: Of a symbol and its number on the screen, whatever the zoom.
 _PIXELS = 14.0

@@ -210,7 +210,7 @@ def _order(
     if len(moving) > MAX_MATCHED:
         return clicked, f"Paired in the order of the clicks: there are more than {MAX_MATCHED}."
     try:
-        found = match_landmarks(moving, fixed, mirrored)
+        found = match_landmarks(moving, fixed, "affine" if affine else "similarity", mirrored)
     except ValueError:  # degenerate: the fit says how
         return clicked, ""
     if not found.unambiguous:
