@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import QApplication
 from napari_liso.isotopes import natural_fraction
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.far_field import far_field_of
+from napari_liso.plugin.frames import choose_frames
 from napari_liso.plugin.selection import camera_of
 from napari_liso.plugin.widgets import regions
 from napari_liso.plugin.widgets.main import RatioDock
@@ -262,8 +264,34 @@ def test_the_file_says_from_what_and_how(panel: RegionsPanel, drawn: Any, tmp_pa
             facts.update(json.loads(line[2:]))
     assert (facts["tracer"], facts["other"], facts["drawn in"]) == ("6Li", "7Li", "Regions")
     assert facts["corrections"]["fractionation"]["value"] == 1.0
+    assert facts["dead_time_corrected"] is False
     assert facts["pixel_size_m"] == pytest.approx([5e-7, 5e-7])
     assert "1 rows were written" in panel.message.text()
+
+
+def test_frames_and_pulses_behind_the_counts_are_those_of_the_table(
+    viewer: ViewerModel, qtbot: Any
+) -> None:
+    """Two of three frames, 200 pulses each: against the correction by its formula."""
+    measured = replace(acquisition_of(frames=3), pulses=np.full((3, 1, 1), 200))
+    for layer_data in ly.acquisition_layers(measured):
+        ly.show(viewer, layer_data)
+    choose_frames(viewer, measured, 1, 3)
+    dock = RatioDock(viewer)
+    qtbot.addWidget(dock)
+    panel = dock.regions
+    next(step for step in dock.steps if step.title == "Regions").unfold()
+    viewer.add_labels(np.ones((24, 30), int), scale=(0.5, 0.5), units="um")
+    settle(qtbot, panel)
+    row = panel.found.table.iloc[0]
+    used = np.asarray(measured.counts)[:, 1:]
+    assert row.counts_tracer == used[0].sum()
+    tracer, other = (-200 * np.log1p(-image / 200).sum() for image in used)
+    assert row.ratio == pytest.approx(tracer / other, rel=2e-3)  # 0.667 without
+    assert abs(row.ratio - used[0].sum() / used[1].sum()) > 0.01
+    facts = panel.found.describe()
+    assert facts["dead_time_corrected"] is True
+    assert facts["frames_used"] == [1, 3]
 
 
 def test_a_file_that_cannot_be_written_is_told(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.frames import frame_facts
 from napari_liso.plugin.ratio_input import counted_behind, counts_key
 from napari_liso.plugin.region_work import Asked, SumsKept
 
@@ -40,6 +41,7 @@ def asked_of(context: Context, drawn: Layer) -> Asked:
         pixel_size=pixel_size_of(tracer),
         sources=(tracer.name, other.name, drawn.name),
         kept=_KEPT.setdefault(context, SumsKept()),
+        frames=frame_facts(tracer),
     )
 
 

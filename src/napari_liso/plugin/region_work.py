@@ -46,7 +46,7 @@ __all__ = [
 
 #: Of all intervals in the tables and profiles.
 CONFIDENCE = 0.95
-#: Sums of larger maps are not kept for the next time: 48 bytes a pixel.
+#: Sums of larger maps are not kept for the next time: 16 bytes a pixel, 48 with dead time.
 _LARGEST_KEPT = 2**23
 
 Report = Callable[[float, str], None]
@@ -89,6 +89,8 @@ class Asked:
         Names of the layers: of both isotopes, and of what was drawn.
     kept
         Where sums are kept.
+    frames
+        Which frames were used and how they were shifted, in JSON-able words.
     """
 
     counted: Counted
@@ -96,9 +98,10 @@ class Asked:
     pixel_size: tuple[float, float] | None
     sources: tuple[str, str, str]
     kept: SumsKept
+    frames: dict[str, Any]
 
-    def describe(self) -> dict[str, Any]:
-        """Return it in JSON-able words for the head of a file."""
+    def describe(self, sums: IonSums) -> dict[str, Any]:
+        """Return it, and what the sums are, in JSON-able words for the head of a file."""
         tracer, other, drawn = self.sources
         return {
             "software": f"napari-liso {__version__}",
@@ -107,8 +110,10 @@ class Asked:
             "drawn in": drawn,
             "pixel_size_m": None if self.pixel_size is None else list(self.pixel_size),
             "corrections": self.corrections.describe(),
-            "dead_time_corrected": self.counted.pulses is not None,
+            # not so where a layer was edited: then nothing is known of its pulses
+            "dead_time_corrected": sums.tracer.corrected is not None,
             "confidence": CONFIDENCE,
+            **self.frames,
         }
 
 
@@ -121,6 +126,13 @@ class RegionsFound:
     sums: IonSums
     table: pd.DataFrame
     is_resampled: bool
+
+    def describe(self) -> dict[str, Any]:
+        """Return how it was made in JSON-able words, for the head of a file."""
+        return {
+            **self.asked.describe(self.sums),
+            "labels_on_other_pixels": self.is_resampled,
+        }
 
 
 def work_out_regions(asked: Asked, drawn: Drawn, report: Report) -> RegionsFound:
@@ -227,13 +239,14 @@ class BandFound:
 
     asked: Asked
     line: Line
+    sums: IonSums
     profile: BandProfile
 
     def describe(self) -> dict[str, Any]:
         """Return how it was made in JSON-able words, for the head of a file."""
         unit = "pixels" if self.asked.pixel_size is None else "m"
         return {
-            **self.asked.describe(),
+            **self.asked.describe(self.sums),
             "path_pixels_y_x": np.round(self.line.path, 3),
             f"band_width_{unit}": self.profile.width,
             f"step_{unit}": self.profile.step,
@@ -258,4 +271,4 @@ def work_out_band(asked: Asked, line: Line, report: Report) -> BandFound:
         confidence=CONFIDENCE,
         model=line.model,
     )
-    return BandFound(asked, line, profile)
+    return BandFound(asked, line, sums, profile)

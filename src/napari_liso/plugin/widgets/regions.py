@@ -251,7 +251,7 @@ class RegionsPanel(Panel):
         """Return the table as it is written."""
         if self.found is None:
             return None
-        return Exported(self.found.table, self.found.asked.describe(), REGION_UNITS, "regions.csv")
+        return Exported(self.found.table, self.found.describe(), REGION_UNITS, "regions.csv")
 
     # --- selection ----------------------------------------------------------------------------
 
