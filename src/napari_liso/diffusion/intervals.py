@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_liso.diffusion.optimise import Problem, maximise
+from napari_liso.diffusion.optimise import Optimum, Problem, maximise
 from napari_liso.diffusion.posterior import ALONE_SPREAD, Posterior
 from napari_liso.diffusion.results import Estimate, Verdict
-from napari_liso.diffusion.systematics import centre_share, diffusivity_share
+from napari_liso.diffusion.systematics import centre_share, own_share
+from napari_liso.diffusion.tabulate import Tabulated
 
 __all__ = [
     "OPEN",
@@ -148,7 +149,7 @@ class _Ends:
 
 def _boundary_ends(posterior: Posterior, parameter: int) -> _Ends:
     if posterior.tabulated is not None:
-        return _tabulated_ends(*posterior.tabulated.profile(0))
+        return _tabulated_ends(posterior.tabulated, posterior.optimum, 0)
     profile = _Profile.of(posterior, parameter)
     start, level = profile.best()
     centre = float(start[parameter])
@@ -162,7 +163,9 @@ def _boundary_ends(posterior: Posterior, parameter: int) -> _Ends:
     return _Ends(open_below, open_above, lower, upper)
 
 
-def _tabulated_ends(nodes: FloatArray, level: FloatArray) -> _Ends:
+def _tabulated_ends(tabulated: Tabulated, optimum: Optimum, axis: int) -> _Ends:
+    nodes, level = tabulated.profile(axis)
+    level = level * own_share(optimum, axis)
     inside = np.flatnonzero(level > -OPEN)
     open_below, open_above = bool(inside[0] == 0), bool(inside[-1] == nodes.size - 1)
     lower = upper = None
@@ -245,7 +248,7 @@ def diffusivity_estimate(posterior: Posterior) -> Estimate:
     """
     low, middle, high = np.quantile(posterior.ln_d, _LEVELS)
     if posterior.tabulated is not None:
-        ends = _tabulated_ends(*posterior.tabulated.profile(1))
+        ends = _tabulated_ends(posterior.tabulated, posterior.optimum, 1)
     else:
         ends = _diffusivity_ends(posterior)
     if ends.open_below and ends.open_above:
@@ -265,7 +268,7 @@ def _diffusivity_ends(posterior: Posterior) -> _Ends:
     optimum = posterior.optimum
     problem = replace(optimum.problem, fixed=(optimum.problem.groups,))
     falls = []
-    share = diffusivity_share(optimum)
+    share = own_share(optimum, optimum.problem.groups)
     for bound in problem.bounds():
         theta = optimum.theta.copy()
         theta[-1] = bound[-1]

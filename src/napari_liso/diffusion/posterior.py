@@ -250,11 +250,15 @@ def _one_boundary(
 ) -> Posterior:
     """Posterior of one k and D; of its population it tells what the priors leave."""
     optimum = maximise(replace(problem, sigma=np.inf), theta, progress)
-    exact = tabulate(optimum, progress).widened(parameter_shifts(optimum))
+    exact = tabulate(optimum, progress)
     ln_scale = float(np.log(problem.scale.permeability))
     ln_k, ln_d = exact.draw(
         lambda k, d: -d - 0.5 * ((k - ln_scale) / ALONE_SPREAD) ** 2, _ALONE_DRAWS, rng
     )
+    shifts = parameter_shifts(optimum)
+    if shifts.size:
+        moved = shifts @ rng.standard_normal((shifts.shape[1], _ALONE_DRAWS))
+        ln_k, ln_d = ln_k + moved[0], ln_d + moved[1]
     spread = _SPREAD_SCALE * np.abs(rng.standard_normal(_ALONE_DRAWS))
     return Posterior(
         optimum=optimum,

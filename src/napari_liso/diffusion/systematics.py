@@ -8,7 +8,8 @@ H^-1 + S S^T, hence the information
     H' = H - G (1 + E)^-1 G^T,    E = G^T H^-1 G,
 
 and the same maximum: the correction is taken from its measurement and its error is
-passed on; the misfit of the map does not get to choose another one.
+passed on; the misfit of the map does not get to choose another one. (The population of
+the permeabilities does have a say: what would scatter them beyond it is less likely.)
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "centre_share",
-    "diffusivity_share",
     "expected_fall",
+    "own_share",
     "parameter_shifts",
     "shifts",
     "warnings",
@@ -101,15 +102,17 @@ def parameter_shifts(optimum: Optimum) -> FloatArray:
     return result
 
 
-def diffusivity_share(optimum: Optimum) -> float:
-    """Variance of ln D without the errors of the corrections over that with them."""
-    return _share(
-        optimum.information, optimum.pulls, optimum.problem.precision(), optimum.theta.size - 1
-    )
+def own_share(optimum: Optimum, parameter: int) -> float:
+    """Variance of a parameter without the errors of the corrections over that with them.
+
+    A fall of log-likelihood d^2 / (2 v) becomes less by this factor.
+    """
+    precision = optimum.problem.precision()
+    return _share(optimum.information, optimum.pulls, precision, parameter)
 
 
 def centre_share(optimum: Optimum) -> float:
-    """Like `diffusivity_share`, of one ln k for all boundaries, D fitted again."""
+    """Like `own_share`, of one ln k for all boundaries, D fitted again."""
     groups = optimum.theta.size - 1
     shared = np.zeros((groups + 1, 2))
     shared[:-1, 0] = shared[-1, 1] = 1.0

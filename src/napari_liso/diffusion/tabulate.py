@@ -18,8 +18,6 @@ FloatArray = NDArray[np.float64]
 #: Nodes of an axis: within six standard errors of the maximum, and over its whole range.
 _NEAR, _WIDE = 25, 23
 _DENSE = 401
-#: Sizes of a common error that are tried, in standard errors.
-_ERRORS = np.linspace(-4.0, 4.0, 65)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,30 +39,6 @@ class Tabulated:
     def profile(self, axis: int) -> tuple[FloatArray, FloatArray]:
         """Nodes of ln k (axis 0) or ln D (1), and the best over the other at each."""
         return (self.ln_k, self.ln_d)[axis], self.level.max(axis=1 - axis)
-
-    def widened(self, shifts: FloatArray) -> Tabulated:
-        """Include errors that move the likelihood as a whole.
-
-        Parameters
-        ----------
-        shifts
-            Of (ln k, ln D) for one standard error of each, (2, errors).
-
-        Returns
-        -------
-        Tabulated
-            At each node the best, over the size of the error u, of the level that is
-            moved by u less u^2 / 2; of a normal likelihood that adds the variances.
-        """
-        level = self.level
-        nodes = np.stack(np.meshgrid(self.ln_k, self.ln_d, indexing="ij"), axis=-1)
-        low, high = nodes[0, 0], nodes[-1, -1]
-        for shift in shifts.T:
-            moved = RegularGridInterpolator((self.ln_k, self.ln_d), level)
-            level = np.max(
-                [moved(np.clip(nodes - u * shift, low, high)) - u**2 / 2 for u in _ERRORS], axis=0
-            )
-        return replace(self, level=level - level.max())
 
     def draw(
         self,
