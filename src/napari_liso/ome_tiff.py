@@ -166,32 +166,34 @@ def write_ome_tiff(
     """
     _check(channels, pixel_size)
     dtype = ome_type(channels)
+    samples = int(channels[0].data.shape[-1]) if channels[0].rgb else 1
+    title = Path(path).name
+    xml = _xml(title, name, channels, dtype, samples, pixel_size, description, provenance)
+    return replace_file(path, lambda made: _write(made, channels, dtype, samples, xml))
+
+
+def _write(
+    made: Path, channels: Sequence[Channel], dtype: np.dtype[Any], samples: int, xml: bytes
+) -> None:
+    """Write the planes one by one."""
     first = channels[0]
-    samples = int(first.data.shape[-1]) if first.rgb else 1
     count = len(channels) * first.shape[0] * first.shape[1]
     shape = (count, *first.shape[2:], *((samples,) if first.rgb else ()))
-    xml = _xml(
-        Path(path).name, name, channels, dtype, samples, pixel_size, description, provenance
-    )
     options: dict[str, Any] = {"photometric": "rgb" if first.rgb else "minisblack"}
     if samples == 4:
         options["extrasamples"] = ["unassalpha"]
     planes = (np.ascontiguousarray(p, dtype) for c in channels for p in c.planes())
     large = int(np.prod(shape, dtype=object)) * dtype.itemsize > _CLASSIC
-
-    def make(made: Path) -> None:
-        with tifffile.TiffWriter(made, bigtiff=large) as file:
-            file.write(
-                planes,
-                shape=shape,
-                dtype=dtype,
-                description=xml,
-                metadata=None,
-                software=_software(),
-                **options,
-            )
-
-    return replace_file(path, make)
+    with tifffile.TiffWriter(made, bigtiff=large) as file:
+        file.write(
+            planes,
+            shape=shape,
+            dtype=dtype,
+            description=xml,
+            metadata=None,
+            software=_software(),
+            **options,
+        )
 
 
 def provenance_in(path: str | Path) -> dict[str, Any] | None:
