@@ -141,8 +141,8 @@ def _table(hues: str) -> NDArray[np.uint8]:
         raise ValueError(f"hues must be one of {', '.join(HUES)}, got {hues!r}")
     if hues == "spectrum":
         angle = np.linspace(*_SPECTRUM, 1441)
-        chroma = _smooth(np.minimum(_gamut(angle), _MOST_CHROMA))
-        chroma = np.minimum(chroma, _gamut(angle))
+        widest = np.interp(angle[::-1], angle[::-8], _gamut(angle[::-8]))[::-1]
+        chroma = np.minimum(_smooth(np.minimum(widest, _MOST_CHROMA)), widest)
     else:
         ends = _gamut(np.array([_BLUE, _ORANGE])).min()
         chroma = np.abs(np.linspace(-1.0, 1.0, 1441)) * min(ends, _MOST_CHROMA)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_liso import __version__
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from napari_liso.plugin.ratio_work import RatioOptions
 
 __all__ = ["CountsSource", "ratio_script", "source_of"]
+
+
+_MISSING = "# The file is not there any more: say where it is."
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ def _counts(tracer: CountsSource, other: CountsSource, dead_time: bool) -> list[
     if tracer.path is None or other.path is None:
         return _placeholder(tracer, other, dead_time)
     together = _reading(tracer) == _reading(other)
-    lines = [f"acquisition = {_reading(tracer)}"]
+    lines = [_MISSING] if any(_is_missing(source) for source in (tracer, other)) else []
+    lines.append(f"acquisition = {_reading(tracer)}")
     lines += _channel("a", "acquisition", tracer, dead_time)
     if together:
         lines += _channel("b", "acquisition", other, dead_time)
@@ -153,6 +158,12 @@ def _placeholder(tracer: CountsSource, other: CountsSource, dead_time: bool) -> 
     if dead_time:
         lines.append("pulses = np.load('pulses.npy')  # behind each of these counts")
     return lines
+
+
+def _is_missing(source: CountsSource) -> bool:
+    """Tell whether a file is not where it was said to be, as that of a sample."""
+    paths = [source.path] if isinstance(source.path, str) else list(source.path)
+    return not all(Path(str(one)).exists() for one in paths)
 
 
 def _reading(source: CountsSource) -> str:

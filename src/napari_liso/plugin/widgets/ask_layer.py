@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from napari_liso.plugin.widgets.parts import form, wide
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-__all__ = ["AskLayer", "window_width"]
+__all__ = ["AskLayer", "mass_window"]
 
 
 class AskLayer(QDialog):
@@ -101,10 +102,15 @@ class AskLayer(QDialog):
         self.how.hide()
         if self._peak is None or not 0 <= index < len(self._layers):
             return
-        peak, beside = window_width(self._peak), window_width(self._layers[index])
+        peak, beside = mass_window(self._peak), mass_window(self._layers[index])
         if peak and beside:
-            self.width_ratio.setValue(peak / beside)
-            self.how.setText(f"Windows of {1e3 * peak:.3g} and {1e3 * beside:.3g} mu.")
+            # a background is flat in flight time, which goes with the root of the mass
+            first, second = (math.sqrt(high) - math.sqrt(low) for low, high in (peak, beside))
+            self.width_ratio.setValue(first / second)
+            self.how.setText(
+                f"Widths in flight time, from the windows {peak[0]:.4f}–{peak[1]:.4f} and "
+                f"{beside[0]:.4f}–{beside[1]:.4f} u."
+            )
             self.how.show()
 
     def _on_accepted(self) -> None:
@@ -113,9 +119,9 @@ class AskLayer(QDialog):
             self._take(self._layers[index])
 
 
-def window_width(layer: Layer) -> float | None:
-    """Return the width in u of the mass window that a layer's counts are from, or None."""
+def mass_window(layer: Layer) -> tuple[float, float] | None:
+    """Return the mass window in u that a layer's counts are from, or None."""
     acquisition = ly.acquisition_from_layer(layer)
     windows = {} if acquisition is None else acquisition.metadata.get("windows") or {}
     window = windows.get(ly.channel_of(layer))
-    return None if window is None else float(window[1] - window[0])
+    return None if window is None else (float(window[0]), float(window[1]))

@@ -12,7 +12,13 @@ from napari_liso.counting.measured import Measured
 from napari_liso.isotopes import isotope_of
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
-from napari_liso.plugin.ratio_input import counts_plane, pulses_in_words, why_no_dead_time
+from napari_liso.plugin.frames import frames_behind
+from napari_liso.plugin.ratio_input import (
+    counted_behind,
+    counts_plane,
+    pulses_in_words,
+    why_no_dead_time,
+)
 from napari_liso.plugin.widgets.ask_layer import AskLayer
 from napari_liso.plugin.widgets.measured_row import MeasuredRow
 from napari_liso.plugin.widgets.parts import MessageLine
@@ -217,9 +223,7 @@ class CorrectionsForm(QWidget):
         try:
             found = background_from_window(counts_plane(layer), width_ratio)
             both = list(self.context.corrections.background)
-            both[which] = _with_source(
-                found, f"from '{layer.name}', off-peak, times {width_ratio:g} for the width"
-            )
+            both[which] = _from_layer(found, layer)
             self._set(replace(self.context.corrections, background=(both[0], both[1])))
         except ValueError as error:
             self.failed.emit(error)
@@ -232,9 +236,14 @@ class CorrectionsForm(QWidget):
         if counts is None:
             return
         try:
-            n6, n7, n8 = (counts_plane(one) for one in (*counts, layer))
-            found = _with_source(hydride_ratio_from_mass8(n6, n7, n8), f"from '{layer.name}'")
-            self._set(replace(self.context.corrections, hydride_ratio=found))
+            dead_time = self.context.corrections.dead_time
+            pair = counted_behind(*counts, dead_time, ())
+            n6, n7, n8 = pair.tracer, pair.other, frames_behind(layer)[0]
+            if n8.shape != n7.shape:  # a layer of frames beside one of their sum
+                n6, n7, n8 = (counts_plane(one) for one in (*counts, layer))
+            pulses = pair.pulses if n8.shape == pair.other.shape else None
+            found = hydride_ratio_from_mass8(n6, n7, n8, pulses)
+            self._set(replace(self.context.corrections, hydride_ratio=_from_layer(found, layer)))
         except ValueError as error:
             self.failed.emit(error)
 
@@ -256,8 +265,9 @@ def _may_be_hydride(layer: Layer) -> bool:
     return "H" in ly.channel_of(layer) or (mass is not None and abs(mass - 8.023) < 0.1)
 
 
-def _with_source(measured: Measured, source: str) -> Measured:
-    return replace(measured, source=source)
+def _from_layer(measured: Measured, layer: Layer) -> Measured:
+    """Name the layer in the source of what was estimated from it."""
+    return replace(measured, source=f"layer '{layer.name}': {measured.source}")
 
 
 def _heading(text: str) -> QLabel:

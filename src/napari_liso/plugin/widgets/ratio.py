@@ -11,12 +11,13 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
+from napari_liso.counting.corrections import Corrections
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.frames import frame_facts
 from napari_liso.plugin.newest import Newest
 from napari_liso.plugin.overlays import show_scale_bar
-from napari_liso.plugin.ratio_input import counted_behind, counts_key
+from napari_liso.plugin.ratio_input import counted_behind, counts_key, ordered_pair
 from napari_liso.plugin.ratio_layers import HUE_INTENSITY, RATIO
 from napari_liso.plugin.ratio_shown import (
     RatioLayers,
@@ -34,8 +35,6 @@ from napari_liso.plugin.widgets.ratio_parts import RatioParts
 
 if TYPE_CHECKING:
     from napari.layers import Layer
-
-    from napari_liso.counting.corrections import Corrections
 
 __all__ = ["RatioPanel"]
 
@@ -78,12 +77,14 @@ class RatioPanel(Panel):
         self._request: _Request | None = None
         self._result: RatioResult | None = None
         self._by_hand = False
+        self._showing = False
         self._version = 0  # of the data of the chosen layers
         self._seen: tuple[Hashable, ...] = ()
         self._adopted: RatioOptions | None = None
         self._followed: list[Layer] = []
         self._map: Layer | None = None
         self._connect()
+        self.take_selection()
         self._on_pair()
 
     def _connect(self) -> None:
@@ -164,6 +165,8 @@ class RatioPanel(Panel):
 
     def _on_layers(self) -> None:
         """Take up what other docks, files and corrections changed."""
+        if self._showing:
+            return
         self._adopt()
         self.refresh()
         signature = self._signature()
@@ -245,6 +248,15 @@ class RatioPanel(Panel):
         if live:
             self._follow()
 
+    def take_selection(self) -> None:
+        """Take two selected layers of counts as the isotopes, the tracer by its name."""
+        selected = self.context.viewer.layers.selection
+        chosen = [one for one in self.context.tracer.candidates if one in selected]
+        pair = ordered_pair(chosen)
+        if pair is not None:
+            self.context.tracer.choose(pair[0])
+            self.context.other.choose(pair[1])
+
     def _on_swap(self) -> None:
         counts = self.context.counts
         if counts is not None:
@@ -325,14 +337,18 @@ class RatioPanel(Panel):
         if self.status:
             show_scale_bar(self.context.viewer)
         self._adopted = request.options
-        layer = self.layers.show(
-            result,
-            request.tracer,
-            request.other,
-            [role for role, box in self.parts.extras.items() if box.isChecked()],
-            self._facts(request, result),
-            automatic_top=self.parts.hue.top.value() == 0,
-        )
+        self._showing = True  # half of it shown says nothing about what was chosen
+        try:
+            layer = self.layers.show(
+                result,
+                request.tracer,
+                request.other,
+                [role for role, box in self.parts.extras.items() if box.isChecked()],
+                self._facts(request, result),
+                automatic_top=self.parts.hue.top.value() == 0,
+            )
+        finally:
+            self._showing = False
         self._follow_limits(layer)
         names = (ly.channel_of(request.tracer), ly.channel_of(request.other))
         self.parts.hue.legend.show_hue(result.hue, map_name(request.options.quantity, *names))
@@ -371,6 +387,8 @@ class RatioPanel(Panel):
             sources[0],
             sources[1],
             options_of(layer),
-            self.context.corrections,
+            Corrections.from_record(record["corrections"])
+            if "corrections" in record
+            else Corrections(),
             bool(record.get("dead_time_corrected", False)),
         )

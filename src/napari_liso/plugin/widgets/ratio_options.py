@@ -147,13 +147,14 @@ class PoolingForm(QWidget):
         self.bin = _pixels(
             1, 256, 1,
             "Sum the counts of squares of this many pixels a side before the ratio is taken: "
-            "coarser, but more certain. Ratios themselves are never averaged.",
+            "coarser, but more certain. Ratios themselves are never averaged. Instead of a sliding "
+            "window.",
         )  # fmt: skip
         self.window = _pixels(
             1, 99, 2,
             "Give each pixel the summed counts of the square of this many pixels a side around "
             "it, an odd number: smoother, but neighbours share counts and are no longer "
-            "independent. For looking at, not for statistics.",
+            "independent. For looking at, not for statistics. Instead of pooling.",
         )  # fmt: skip
         self.window.setSpecialValueText("off")
         self.confidence = wide(QDoubleSpinBox())
@@ -178,13 +179,31 @@ class PoolingForm(QWidget):
         rows.addRow("Confidence", self.confidence)
         rows.addRow("Least counts", self.min_counts)
         self.setLayout(rows)
-        for box in (self.bin, self.window, self.confidence, self.min_counts):
+        self.bin.valueChanged.connect(self._on_bin)
+        self.window.valueChanged.connect(self._on_window)
+        for box in (self.confidence, self.min_counts):
             box.valueChanged.connect(self._on_changed)
 
-    def _on_changed(self) -> None:
+    def _on_bin(self) -> None:
+        if self.bin.value() > 1:
+            self._turn_off(self.window)
+        self._on_changed()
+
+    def _on_window(self) -> None:
         if self.window.value() % 2 == 0:  # typed: the square must have a middle
             self.window.setValue(self.window.value() + 1)
             return
+        if self.window.value() > 1:
+            self._turn_off(self.bin)
+        self._on_changed()
+
+    def _turn_off(self, box: QSpinBox) -> None:
+        """Pool in one way only."""
+        box.blockSignals(True)
+        box.setValue(1)
+        box.blockSignals(False)
+
+    def _on_changed(self) -> None:
         self.changed.emit()
 
     def options(self, quantity: str, reference: float) -> RatioOptions:
