@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
@@ -96,6 +97,19 @@ def test_pages_without_names_are_numbered_and_said(tmp_path: Path, counts: np.nd
     assert acq.channels == ("page 1", "page 2")
     assert any("names the peaks" in w for w in acq.metadata["warnings"])
     np.testing.assert_array_equal(acq.counts, counts[:, :1])
+
+
+def test_a_table_of_results_beside_the_map_is_no_list_of_peaks(
+    tmp_path: Path, counts: np.ndarray
+) -> None:
+    path = tmp_path / "side.ome.tif"
+    named = {"axes": "CYX", "Channel": {"Name": ["6Li", "7Li"]}}
+    tifffile.imwrite(path, counts[:, 0], ome=True, photometric="minisblack", metadata=named)
+    table = pd.DataFrame({"name": ["pore", "grain", "rim"], "counts": [1, 2, 3]})
+    liso.write_table(tmp_path / "side.csv", table, {"software": "napari-liso"})
+    acq = liso.read(path)
+    assert acq.channels == ("6Li", "7Li")
+    assert not any("side.csv" in warning for warning in acq.metadata["warnings"])
 
 
 def test_one_image_is_called_as_the_file(tmp_path: Path, counts: np.ndarray) -> None:

@@ -70,13 +70,21 @@ def read_sidecar(path: Path) -> Sidecar:
     for suffix, parse in ((".json", _from_json), (".csv", _from_csv)):
         for candidate in dict.fromkeys((path.name + suffix, stem + suffix)):
             beside = path.with_name(candidate)
-            if not beside.is_file():
+            if not beside.is_file() or _is_table_of_results(beside):
                 continue
             found = parse(beside)
             if found is not None:
                 return found
             warnings.append(f"{beside.name} beside the file names no peaks and was not used.")
     return Sidecar(warnings=tuple(warnings))
+
+
+def _is_table_of_results(path: Path) -> bool:
+    """Tell whether a CSV was written by `write_table`: results beside a map are no list of peaks."""
+    if path.suffix != ".csv":
+        return False
+    with path.open("rb") as file:
+        return file.read(3) == b"# {"
 
 
 def _text(path: Path) -> str:
