@@ -80,7 +80,7 @@ def read_sidecar(path: Path) -> Sidecar:
 
 
 def _is_table_of_results(path: Path) -> bool:
-    """Tell whether a CSV was written by `write_table`: results beside a map are no list of peaks."""
+    """Tell whether a CSV was written by `write_table`: results, no list of peaks."""
     if path.suffix != ".csv":
         return False
     with path.open("rb") as file:
