@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_liso.counting.corrections import Corrections
+from napari_liso.counting.measured import Measured
 from napari_liso.diffusion.results import Estimate, Population
 from napari_liso.microstructure.boundaries import find_boundaries
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.acquisitions import give_pulses
 from napari_liso.plugin.widgets.main import AllSteps
 from napari_liso.plugin.widgets.parts import format_estimate, interval, scientific
 from napari_liso.plugin.widgets.results import summary
@@ -353,3 +356,67 @@ def test_bounds_are_ordered_and_coloured_by_the_bound(dock: AllSteps, viewer: Vi
     # Neither bound sets its boundary apart from the resolved one.
     assert np.isnan(image[found.labels == 1]).all()
     assert np.isnan(image[found.labels == 3]).all()
+
+
+# --- corrections of the counts ---
+
+
+def test_corrections_and_pulses_go_into_the_fit(
+    dock: AllSteps, viewer: ViewerModel, fake_fit: FakeFit, qtbot
+) -> None:
+    add_map(viewer, frames=3)
+    add_boundaries(viewer)
+    give_pulses(viewer, ly.acquisition_from_layer(viewer.layers["6Li"]), 500)
+    hydride = Measured(0.02, 0.005, "mass 8")
+    dock.context.set_corrections(
+        Corrections(
+            hydride_ratio=hydride,
+            fractionation=Measured(1.05),
+            background=(Measured(0.5), Measured(2.0, 0.1)),
+        )
+    )
+    assert dock.fit.corrections.text() == (
+        "Corrections, in the model: dead time (from 1,500 pulses a pixel, all frames together), "
+        "background 0.5 of 6Li a pixel, background 2 ± 0.1 of 7Li a pixel, "
+        "hydride 0.02 ± 0.005, fractionation 1.05"
+    )
+    dock.fit.start()
+    finish(qtbot, dock.fit.task)
+    (call,) = fake_fit.calls
+    assert call["hydride_ratio"] == hydride
+    assert call["fractionation"] == Measured(1.05)
+    assert call["background"] == (Measured(0.5), Measured(2.0, 0.1))
+    # of three frames, as the counts are their sum
+    assert call["pulses"].shape == call["n6"].shape
+    assert (call["pulses"] == 1500).all()
+
+
+def test_dead_time_is_left_out_where_it_is_switched_off_or_pulses_are_unknown(
+    ready: AllSteps, viewer: ViewerModel, fake_fit: FakeFit, qtbot
+) -> None:
+    assert ready.fit.corrections.text() == "Corrections of the counts: none"
+    give_pulses(viewer, ly.acquisition_from_layer(viewer.layers["6Li"]), 500)
+    assert "dead time" in ready.fit.corrections.text()
+    ready.context.set_corrections(Corrections(dead_time=False))
+    assert ready.fit.corrections.text() == "Corrections of the counts: none"
+    ready.fit.start()
+    finish(qtbot, ready.fit.task)
+    (call,) = fake_fit.calls
+    assert call["pulses"] is None
+    assert call["hydride_ratio"] == Measured(0.0)
+    ready.context.tracer.choose(None)
+    assert ready.fit.corrections.text() == ""
+
+
+def test_the_profile_holds_counts_against_what_they_should_show(
+    dock: AllSteps, viewer: ViewerModel
+) -> None:
+    found = find_boundaries(grains_of_three(), PIXEL)
+    fit = replace(fit_of(found), counted=np.full((24, 30), 0.37))
+    add_map(viewer)
+    for layer_data in ly.fit_layers(fit, found, ly.Placement.of_pixel_size(found.pixel_size)):
+        ly.show(viewer, layer_data)
+    dock.context.selection.select([1])
+    lines = [x for x in dock.results.plot.axes.get_lines() if x.get_label() == "model"]
+    assert len(lines) == 1
+    np.testing.assert_allclose(lines[0].get_ydata(), 0.37)

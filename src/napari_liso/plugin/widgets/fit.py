@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_liso.diffusion.experiment import EDGES, Experiment, Stage
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
+from napari_liso.plugin.fit_input import corrections_in_words, fit_keywords
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.parts import MessageLine, Panel, enable, form, wide
 from napari_liso.units import from_um, to_um
@@ -186,6 +187,12 @@ class FitPanel(Panel):
             "all: every boundary has a k of its own. selected: the selected ones have. The others "
             "share one k; if they differ, that model does not fit: choose all boundaries"
         )
+        self.corrections = MessageLine()
+        self.corrections.setToolTip(
+            "What lies between the ions of the sample and their counts enters the model that is "
+            "held against the counts, with its standard error. It is set under Isotope fraction "
+            "(Corrections); the same for the fraction image and the fit."
+        )
         self.run_button = QPushButton("Fit")
         self.run_button.clicked.connect(self.start)
         self.cancel_button = QPushButton("Cancel")
@@ -216,7 +223,10 @@ class FitPanel(Panel):
         self.which.currentIndexChanged.connect(self.refresh)
         self.forget_when_changed(context.tracer, context.other, context.grains)
         context.outdated.connect(self.forget)
+        for signal in (context.layers_changed, context.tracer.changed, context.other.changed):
+            signal.connect(self._show_corrections)
         self._on_section()
+        self._show_corrections()
         self.refresh()
 
     def _arrange(self) -> None:
@@ -230,6 +240,7 @@ class FitPanel(Panel):
         buttons.addWidget(self.cancel_button)
         self.column.addWidget(self.form)
         self.column.addLayout(rows)
+        self.column.addWidget(self.corrections)
         self.column.addLayout(buttons)
         self.column.addWidget(self.progress)
         self.column.addWidget(self.doing)
@@ -282,6 +293,12 @@ class FitPanel(Panel):
     def _on_section(self) -> None:
         self.explain.setText(_SECTIONS[self.section.currentData()][1])
 
+    def _show_corrections(self) -> None:
+        counts = self.context.counts
+        self.corrections.say(
+            "" if counts is None else corrections_in_words(*counts, self.context.corrections)
+        )
+
     # --- the fit ------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -298,6 +315,7 @@ class FitPanel(Panel):
             pixel_size = ly.pixel_size_from_layer(counts[0])
             experiment = self.form.experiment()
             boundaries = ly.boundaries_from_layer(layer)
+            corrections = fit_keywords(*counts, self.context.corrections)
         except ValueError as error:
             self.fail(error)
             return
@@ -317,6 +335,7 @@ class FitPanel(Panel):
             section=self.section.currentData(),
             psf_fwhm=from_um(self.psf.value()),
             progress=self.task.report,
+            **corrections,
         )
 
     def stop(self) -> None:

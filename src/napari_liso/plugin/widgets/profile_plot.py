@@ -63,7 +63,7 @@ class ProfilePlot(ThemedCanvas):
             n6,
             n7,
             max_distance=_REACH_PIXELS * max(boundaries.pixel_size),
-            model=None if fit is None else fit.fraction,
+            model=None if fit is None else fit.counted_fraction,
         )
 
     def _draw(self, profile: Profile, label: int) -> None:

@@ -1,0 +1,61 @@
+"""What a fit is told about the counts beside the counts themselves: their corrections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_liso.plugin import layers as ly
+from napari_liso.plugin.acquisitions import pulses_behind
+from napari_liso.plugin.ratio_input import pulses_in_words, why_no_dead_time
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_liso.counting.corrections import Corrections
+    from napari_liso.counting.measured import Measured
+
+__all__ = ["corrections_in_words", "fit_keywords"]
+
+
+def fit_keywords(tracer: Layer, other: Layer, corrections: Corrections) -> dict[str, Any]:
+    """Return the keywords of `fit_diffusion` for the corrections of a pair of counts.
+
+    The pulses are those of all chosen frames together, since the fit takes the sum of
+    the frames: the rate of a pixel is taken to be the same in all of them.
+
+    Parameters
+    ----------
+    tracer, other
+        Layers of counts.
+    corrections
+        Of the pair; dead time only where the pulses are known.
+    """
+    pulses = None
+    if corrections.dead_time and not why_no_dead_time(tracer, other):
+        pulses = pulses_behind(tracer)
+        if pulses is not None and pulses.shape != tuple(tracer.data.shape[-2:]):
+            pulses = None  # the layer was cut out of the measurement
+    return {"pulses": pulses, **corrections.keywords}
+
+
+def corrections_in_words(tracer: Layer, other: Layer, corrections: Corrections) -> str:
+    """Say in one line which corrections a fit of these counts makes."""
+    parts = []
+    if corrections.dead_time and not why_no_dead_time(tracer, other):
+        parts.append(f"dead time ({pulses_in_words(tracer)})")
+    for measured, layer in zip(corrections.background, (tracer, other), strict=True):
+        if measured.value or measured.error:
+            parts.append(f"background {_number(measured)} of {ly.channel_of(layer)} a pixel")
+    if corrections.hydride_ratio.value or corrections.hydride_ratio.error:
+        parts.append(f"hydride {_number(corrections.hydride_ratio)}")
+    if corrections.fractionation.value != 1 or corrections.fractionation.error:
+        parts.append(f"fractionation {_number(corrections.fractionation)}")
+    if not parts:
+        return "Corrections of the counts: none"
+    return f"Corrections, in the model: {', '.join(parts)}"
+
+
+def _number(measured: Measured) -> str:
+    if measured.error == 0:
+        return f"{measured.value:.4g}"
+    return f"{measured.value:.4g} ± {measured.error:.2g}"
