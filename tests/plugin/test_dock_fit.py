@@ -376,10 +376,14 @@ def test_corrections_and_pulses_go_into_the_fit(
         )
     )
     assert dock.fit.corrections.text() == (
-        "Corrections, in the model: dead time (from 1,500 pulses a pixel, all frames together), "
-        "background 0.5 of 6Li a pixel, background 2 ± 0.1 of 7Li a pixel, "
-        "hydride 0.02 ± 0.005, fractionation 1.05"
+        "Corrections, in the model: dead time, background, hydride, fractionation"
     )
+    assert dock.fit.corrections.toolTip().splitlines()[1:] == [
+        "Dead time: from 1,500 pulses a pixel, all frames together.",
+        "Background, counts a pixel: 6Li 0.5, 7Li 2 ± 0.1.",
+        "Hydride: 0.02 ± 0.005.",
+        "Fractionation: 1.05.",
+    ]
     dock.fit.start()
     finish(qtbot, dock.fit.task)
     (call,) = fake_fit.calls

@@ -38,21 +38,31 @@ def fit_keywords(tracer: Layer, other: Layer, corrections: Corrections) -> dict[
     return {"pulses": pulses, **corrections.keywords}
 
 
-def corrections_in_words(tracer: Layer, other: Layer, corrections: Corrections) -> str:
-    """Say in one line which corrections a fit of these counts makes."""
-    parts = []
+def corrections_in_words(tracer: Layer, other: Layer, corrections: Corrections) -> tuple[str, str]:
+    """Say in one line which corrections a fit of these counts makes, and with which numbers."""
+    names, numbers = [], []
     if corrections.dead_time and not why_no_dead_time(tracer, other):
-        parts.append(f"dead time ({pulses_in_words(tracer)})")
-    for measured, layer in zip(corrections.background, (tracer, other), strict=True):
-        if measured.value or measured.error:
-            parts.append(f"background {_number(measured)} of {ly.channel_of(layer)} a pixel")
-    if corrections.hydride_ratio.value or corrections.hydride_ratio.error:
-        parts.append(f"hydride {_number(corrections.hydride_ratio)}")
-    if corrections.fractionation.value != 1 or corrections.fractionation.error:
-        parts.append(f"fractionation {_number(corrections.fractionation)}")
-    if not parts:
-        return "Corrections of the counts: none"
-    return f"Corrections, in the model: {', '.join(parts)}"
+        names.append("dead time")
+        numbers.append(f"Dead time: {pulses_in_words(tracer)}.")
+    pair = (tracer, other)
+    stated = [
+        f"{ly.channel_of(layer)} {_number(measured)}"
+        for measured, layer in zip(corrections.background, pair, strict=True)
+        if measured.value or measured.error
+    ]
+    if stated:
+        names.append("background")
+        numbers.append(f"Background, counts a pixel: {', '.join(stated)}.")
+    for name, measured, neutral in (
+        ("hydride", corrections.hydride_ratio, 0.0),
+        ("fractionation", corrections.fractionation, 1.0),
+    ):
+        if measured.value != neutral or measured.error:
+            names.append(name)
+            numbers.append(f"{name.capitalize()}: {_number(measured)}.")
+    if not names:
+        return "Corrections of the counts: none", ""
+    return f"Corrections, in the model: {', '.join(names)}", "\n".join(numbers)
 
 
 def _number(measured: Measured) -> str:

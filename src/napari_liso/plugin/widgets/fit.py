@@ -50,6 +50,11 @@ _SECTIONS = {
         ),
     ),
 }
+_CORRECTIONS_TIP = (
+    "What lies between the ions of the sample and their counts enters the model that is held "
+    "against the counts, standard errors included. It is set under Isotope fraction, "
+    "Corrections: the same for the fraction and the fit."
+)
 _FIT_TIP = (
     "Fit the diffusivity of the grains and the permeability k of the boundaries to the counts. "
     "Runs in the background."
@@ -188,11 +193,6 @@ class FitPanel(Panel):
             "share one k; if they differ, that model does not fit: choose all boundaries"
         )
         self.corrections = MessageLine()
-        self.corrections.setToolTip(
-            "What lies between the ions of the sample and their counts enters the model that is "
-            "held against the counts, with its standard error. It is set under Isotope fraction "
-            "(Corrections); the same for the fraction image and the fit."
-        )
         self.run_button = QPushButton("Fit")
         self.run_button.clicked.connect(self.start)
         self.cancel_button = QPushButton("Cancel")
@@ -294,10 +294,11 @@ class FitPanel(Panel):
         self.explain.setText(_SECTIONS[self.section.currentData()][1])
 
     def _show_corrections(self) -> None:
-        counts = self.context.counts
-        self.corrections.say(
-            "" if counts is None else corrections_in_words(*counts, self.context.corrections)
-        )
+        line, numbers = "", ""
+        if self.context.counts is not None:
+            line, numbers = corrections_in_words(*self.context.counts, self.context.corrections)
+        self.corrections.say(line)
+        self.corrections.setToolTip(f"{_CORRECTIONS_TIP}\n{numbers}".strip())
 
     # --- the fit ------------------------------------------------------------------------------
 
