@@ -69,6 +69,16 @@ def test_ratio_and_delta_of_the_pair(ready: RatioPanel, viewer: ViewerModel, qtb
     record = delta.metadata[ly.PROVENANCE]
     assert (record["quantity"], record["reference"]) == ("delta", 0.5)
     assert viewer.layers[MAP].data.shape == a.shape  # the fraction is still there
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["6Li", delta.name]
+    ready.parts.extras["half interval"].setChecked(True)
+    settle(ready, qtbot)
+    half = viewer.layers[f"{delta.name}, half interval"].data.copy()
+    ready.parts.quantity.quantity.setCurrentIndex(0)
+    settle(ready, qtbot)
+    assert [x.name for x in viewer.layers if x.visible] == ["6Li", MAP, HALF]
+    # each is what its name says
+    assert np.array_equal(viewer.layers[f"{delta.name}, half interval"].data, half)
+    assert viewer.layers[HALF].data.max() < 0.2
 
 
 def test_swapping_the_isotopes_turns_the_map_round(
@@ -352,9 +362,16 @@ def test_two_docks_show_the_same_options(
     assert ready.confidence.value() == 90
     assert viewer.layers[MAP].metadata[ly.PROVENANCE]["confidence"] == 0.9
     assert len(viewer.layers) == 3
+    ready.parts.hue.gamma.setValue(0.5)
+    ready.parts.extras["hue-intensity"].setChecked(True)
+    settle(ready, qtbot)
+    assert second.ratio.parts.extras["hue-intensity"].isChecked()
+    assert second.ratio.parts.hue.gamma.value() == 0.5
     third = RatioDock(viewer)
     qtbot.addWidget(third)
     assert (third.ratio.bin.value(), third.ratio.confidence.value()) == (3, 90)
+    assert third.ratio.parts.extras["hue-intensity"].isChecked()
+    assert "3 × 3 px" in third.ratio.parts.options.header.text()
 
 
 def test_a_sliding_window_has_a_middle(ready: RatioPanel, viewer: ViewerModel, qtbot: Any) -> None:

@@ -13,12 +13,14 @@ __all__ = ["on_activate", "open_ratio"]
 
 _APP = "napari"
 _MENU = "napari/layers/context"
+_WHEN = "num_selected_image_layers >= 1"
 _ID = "napari-liso.ratio_of_selected_layers"
 
 
 def on_activate(context: Any) -> None:
     """Add the item once npe2 activates the plugin; it goes when the plugin is disabled."""
     from app_model import Action, Application
+    from app_model.expressions import parse_expression
     from app_model.types import MenuRule
 
     app = Application.get_app(_APP)
@@ -29,7 +31,7 @@ def on_activate(context: Any) -> None:
         title="Isotope ratio (napari-liso)",
         tooltip="Open the Isotope ratio dock, with the two selected layers as the isotopes",
         callback=open_ratio,
-        menus=[MenuRule(id=_MENU, group="7_napari_liso", when="num_selected_image_layers >= 1")],
+        menus=[MenuRule(id=_MENU, group="7_napari_liso", when=parse_expression(_WHEN))],
     )
     context.register_disposable(app.register_action(action))
 

@@ -38,55 +38,69 @@ def map_name(quantity: str, tracer: str, other: str) -> str:
 
 
 class RatioLayers:
-    """The layers made of one pair of counts.
+    """The layers made of one pair of counts, a set for each quantity.
 
-    Attributes
-    ----------
-    made
-        Layers by role, ``"map"`` for the fraction, ratio or delta itself.
+    The map of a set has the role ``"map"``, those beside it one out of `EXTRAS`.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self.made: dict[str, Layer] = {}
-        self._shown: dict[str, Any] = {}  # what each layer shows, by role
+        self._made: dict[tuple[str, str], Layer] = {}  # by quantity and role
+        self._shown: dict[tuple[str, str], Any] = {}  # what each layer shows
+        self._quantity: str | None = None
 
     def forget(self) -> None:
         """Let the layers be; another pair is chosen."""
-        self.made, self._shown = {}, {}
+        self._made, self._shown, self._quantity = {}, {}, None
 
     def find(self, tracer: Layer, other: Layer, quantity: str | None = None) -> Layer | None:
-        """Return the map of a pair, the topmost one where `quantity` is None."""
-        own = self.made.get("map")
-        if own is not None and own in self._viewer.layers and _is_map(own, quantity):
+        """Return the map of a pair; where `quantity` is None the one in sight, else any."""
+        own = self._made.get((quantity or "", "map"))
+        if own is not None and own in self._viewer.layers:
             return own
         sources = [tracer.name, other.name]
-        for layer in reversed(self._viewer.layers):
-            record = layer.metadata.get(ly.PROVENANCE, {})
-            if _is_map(layer, quantity) and list(record.get("sources", ())) == sources:
-                return layer
-        return None
+        found = [
+            layer
+            for layer in reversed(self._viewer.layers)
+            if _is_map(layer, quantity)
+            and list(layer.metadata[ly.PROVENANCE].get("sources", ())) == sources
+        ]
+        found += [
+            layer
+            for (_, role), layer in self._made.items()
+            if role == "map" and quantity is None and layer in self._viewer.layers
+        ]
+        return next((layer for layer in found if layer.visible), found[0] if found else None)
 
     def extra(self, role: str, map_layer: Layer | None) -> Layer | None:
         """Return the layer of a role that accompanies a map, or None."""
-        own = self.made.get(role)
-        if own is not None and own in self._viewer.layers:
-            return own
         if map_layer is None:
             return None
-        record = map_layer.metadata.get(ly.PROVENANCE, {})
+        quantity = options_of(map_layer).quantity
+        own = self._made.get((quantity, role))
+        if own is not None and own in self._viewer.layers:
+            return own
+        sources = map_layer.metadata[ly.PROVENANCE].get("sources")
         for layer in reversed(self._viewer.layers):
-            kept = layer.metadata.get(ly.PROVENANCE, {})
-            same = all(kept.get(k) == record.get(k) for k in ("sources", "quantity"))
+            record = layer.metadata.get(ly.PROVENANCE, {})
+            same = record.get("sources") == sources and record.get("quantity") == quantity
             if same and ly.role_of(layer) == role:
                 return layer
         return None
 
+    def notice_gone(self, role: str, quantity: str) -> bool:
+        """Tell whether a layer that was made is there no more, and forget it."""
+        own = self._made.get((quantity, role))
+        if own is None or own in self._viewer.layers:
+            return False
+        del self._made[quantity, role]
+        return True
+
     def remove(self, role: str, map_layer: Layer | None) -> None:
         """Take an accompanying layer away, if it is one of ours."""
         layer = self.extra(role, map_layer)
-        self.made.pop(role, None)
-        if layer is not None:
+        if layer is not None and map_layer is not None:
+            self._made.pop((options_of(map_layer).quantity, role), None)
             self._viewer.layers.remove(layer)
 
     def show(
@@ -133,17 +147,17 @@ class RatioLayers:
         if rl.COUNTS in wanted:
             name = self._extra_name(base, rl.COUNTS, tracer)
             data = rl.pair_counts_layer(result.map.counts, name, **common)
-            self._put(rl.COUNTS, data, found, (result.map, facts))
+            self._put((quantity, rl.COUNTS), data, found, (result.map, facts))
         if rl.HALF_INTERVAL in wanted:
             name = self._extra_name(base, rl.HALF_INTERVAL, tracer)
             data = rl.half_interval_layer(result.map, name, **common)
-            self._put(rl.HALF_INTERVAL, data, found, (result.map, facts))
+            self._put((quantity, rl.HALF_INTERVAL), data, found, (result.map, facts))
         name = ly.result_name(base, tracer.name)
         make: Callable[..., ly.LayerData] = ly.fraction_layer
         if quantity != "fraction":
             make = rl.ratio_layer
         shown = self._put(
-            "map",
+            (quantity, "map"),
             make(result.map, name, limits=result.limits, **common),
             found,
             (result.map, facts),
@@ -153,7 +167,8 @@ class RatioLayers:
             data = rl.hue_intensity_layer(
                 result.picture, result.hue, name, automatic_top=automatic_top, **common
             )
-            self._put(rl.HUE_INTENSITY, data, shown, (result.picture, facts))
+            self._put((quantity, rl.HUE_INTENSITY), data, shown, (result.picture, facts))
+        self._bring_into_sight(quantity)
         return shown
 
     def _extra_name(self, base: str, role: str, tracer: Layer) -> str:
@@ -161,7 +176,7 @@ class RatioLayers:
 
     def _put(
         self,
-        role: str,
+        key: tuple[str, str],
         layer_data: ly.LayerData,
         map_layer: Layer | None,
         shows: tuple[object, dict[str, Any]],
@@ -171,20 +186,27 @@ class RatioLayers:
         One that shows the same already is not drawn again.
         """
         data, arguments, _ = layer_data
-        former = map_layer if role == "map" else self.extra(role, map_layer)
-        before = self._shown.get(role)
-        self._shown[role] = (former, *shows)
-        if former is None or ly.role_of(former) != _role(layer_data):
+        former = map_layer if key[1] == "map" else self.extra(key[1], map_layer)
+        before = self._shown.get(key)
+        if former is None:
             layer = ly.show(self._viewer, layer_data)
-            self._shown[role] = (layer, *shows)
         elif before is not None and before[0] == former and _are_same(before[1:], shows):
             layer = former
             Placement({k: v for k, v in arguments.items() if k in SPATIAL}).apply(layer)
         else:
             layer = former
             update(layer, data, arguments)
-        self.made[role] = layer
+        self._shown[key] = (layer, *shows)
+        self._made[key] = layer
         return layer
+
+    def _bring_into_sight(self, quantity: str) -> None:
+        """Show the layers of the quantity that was chosen, hide those of the former one."""
+        if quantity != self._quantity:
+            for (of, _), layer in self._made.items():
+                if layer in self._viewer.layers and (of == quantity or self._quantity is not None):
+                    layer.visible = of == quantity
+        self._quantity = quantity
 
 
 def _are_same(before: tuple[object, Any], now: tuple[object, Any]) -> bool:
@@ -212,10 +234,6 @@ def hue_of(layer: Layer) -> HueOptions:
     record = layer.metadata.get(ly.PROVENANCE, {}).get("hue", {})
     top = None if record.get("automatic_brightness", True) else record["full_brightness_counts"]
     return HueOptions(None, top, record.get("gamma", 1.0), record.get("hues", "spectrum"))
-
-
-def _role(layer_data: ly.LayerData) -> str:
-    return str(layer_data[1]["metadata"][ly.PROVENANCE]["role"])
 
 
 def _is_map(layer: Layer, quantity: str | None) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HueForm"]
 
-_TITLES = {"spectrum": "Blue to red", "blue-orange": "Blue to orange (colour-blind safe)"}
+_TITLES = {"spectrum": "Blue to red", "blue-orange": "Blue to orange (colour-blind)"}
 
 
 class HueForm(QWidget):

@@ -189,17 +189,16 @@ class RatioPanel(Panel):
         self._follow_limits(layer)
         for role, box in self.parts.extras.items():
             extra = self.layers.extra(role, layer)
-            gone = extra is None and role in self.layers.made
-            if gone:
-                del self.layers.made[role]
-            if gone or extra is not None:
-                self.parts.check_extra(role, not gone)
+            gone = self.layers.notice_gone(role, self.parts.quantity.key)
             if role == HUE_INTENSITY and extra is not None and not box.isChecked():
                 self.parts.hue.show_options(hue_of(extra))
+            if gone or extra is not None:
+                self.parts.check_extra(role, not gone)
         if layer is not None and (options := options_of(layer)) != self._adopted:
             self._adopted = options
             self.parts.quantity.show_options(options.quantity, options.reference)
             self.parts.pooling.show_options(options)
+            self.parts.say_summaries()
 
     def _follow_limits(self, layer: Layer | None) -> None:
         """Let the hues follow the contrast limits of the map."""

@@ -147,8 +147,8 @@ class PoolingForm(QWidget):
         self.bin = _pixels(
             1, 256, 1,
             "Sum the counts of squares of this many pixels a side before the ratio is taken: "
-            "coarser, but more certain. Ratios themselves are never averaged. Instead of a sliding "
-            "window.",
+            "coarser, but more certain. Ratios themselves are never averaged. Not along with a "
+            "sliding window.",
         )  # fmt: skip
         self.window = _pixels(
             1, 99, 2,
