@@ -1,6 +1,10 @@
 """Do 95 % intervals hold the truth? Simulated columnar maps, truth drawn from the population.
 
-Run: python benchmarks/coverage_study.py [maps per regime]
+Run: python benchmarks/coverage_study.py [maps per regime] [corrections]
+
+With the word "corrections": maps with dead time, hydride, fractionation and background,
+fitted with them, with their values off by draws of their standard errors where those
+are given, and (second line) without them.
 
 Prints one row a regime: maps, boundaries, coverage of all intervals, of the
 resolved ones and of the bounds, median |ln(k/k_true)| of the resolved ones,
@@ -12,11 +16,12 @@ of their own.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 import napari_liso as liso
+from napari_liso.counting.measured import Measured
 from napari_liso.simulation import voronoi_grains
 
 DIFFUSIVITY = 2.6e-12  # m2/s
@@ -32,6 +37,10 @@ class Regime:
     counts: float
     stages: int = 1
     psf_fwhm: float = 0.0
+    effects: dict = field(default_factory=dict)
+    #: Standard errors of the effects, background of both isotopes alike.
+    errors: dict = field(default_factory=dict)
+    corrected: bool = True
 
 
 REGIMES = (
@@ -43,6 +52,39 @@ REGIMES = (
     Regime(1.0, 100),
     Regime(5.0, 100),
 )
+
+CORRECTED = (
+    Regime(0.25, 100, effects={"pulses": 150}),
+    Regime(0.25, 100, effects={"hydride_ratio": 0.1, "fractionation": 1.1}),
+    Regime(0.25, 6, effects={"background": (3.0, 3.0)}),
+    Regime(0.25, 60, effects={"pulses": 200, "hydride_ratio": 0.05, "background": (6.0, 3.0)}),
+    Regime(
+        0.25,
+        100,
+        effects={"hydride_ratio": 0.06, "fractionation": 1.05},
+        errors={"hydride_ratio": 0.01, "fractionation": 0.02},
+    ),
+    Regime(0.25, 60, effects={"background": (6.0, 6.0)}, errors={"background": 0.5}),
+)
+
+
+def corrections_of(regime: Regime, seed: int) -> dict:
+    """Keywords of the fit: the effects, off by draws of their standard errors."""
+    if not regime.corrected:
+        return {}
+    rng = np.random.default_rng([seed, 3])
+
+    def measured(value: float, error: float) -> Measured:
+        return Measured(max(value + error * rng.standard_normal(), 1e-6), error)
+
+    given = dict(regime.effects)
+    for name, error in regime.errors.items():
+        value = given[name]
+        if name == "background":
+            given[name] = tuple(measured(v, error) for v in value)
+        else:
+            given[name] = measured(value, error)
+    return given
 
 
 def experiment_for(regime: Regime, centre: float, size: float) -> liso.Experiment:
@@ -68,8 +110,9 @@ def one_map(regime: Regime, seed: int) -> dict[str, np.ndarray]:
     truth = {p: float(centre * np.exp(SPREAD * rng.standard_normal())) for p in pairs}
     experiment = experiment_for(regime, centre, size)
     map_ = liso.simulate(
-        grains, PIXEL, experiment, DIFFUSIVITY, truth, regime.counts, regime.psf_fwhm, seed
-    )
+        grains, PIXEL, experiment, DIFFUSIVITY, truth, regime.counts, regime.psf_fwhm, seed,
+        **regime.effects,
+    )  # fmt: skip
     fit = liso.fit_diffusion(
         map_["6Li"],
         map_["7Li"],
@@ -78,6 +121,7 @@ def one_map(regime: Regime, seed: int) -> dict[str, np.ndarray]:
         experiment=experiment,
         section="columnar",
         psf_fwhm=regime.psf_fwhm,
+        **corrections_of(regime, seed),
     )
     k = np.array([truth[a, b] for a, b in zip(fit.table.grain_a, fit.table.grain_b, strict=True)])
     inside = (fit.table.permeability_lower <= k) & (k <= fit.table.permeability_upper)
@@ -96,10 +140,13 @@ def one_map(regime: Regime, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def main(maps: int) -> None:
+def main(maps: int, corrections: bool = False) -> None:
     print("Biot counts/px stages blur_um | maps boundaries | covered: all resolved bounds", end="")
     print(" | resolved: number, median error | D centre spread | bias of ln centre")
-    for regime in REGIMES:
+    regimes = REGIMES
+    if corrections:
+        regimes = tuple(r for c in CORRECTED for r in (c, replace(c, corrected=False)))
+    for regime in regimes:
         rows = [one_map(regime, seed) for seed in range(maps)]
         pooled = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
         share = {key: value.mean() for key, value in pooled.items()}
@@ -109,10 +156,12 @@ def main(maps: int) -> None:
             f"{share['bounds']:.3f} | "
             f"{pooled['resolved'].size} {np.median(pooled['error']):.3f} | "
             f"{share['D']:.2f} {share['centre']:.2f} {share['spread']:.2f} | "
-            f"{share['bias']:+.3f}",
+            f"{share['bias']:+.3f}"
+            + (f" | {regime.effects} +- {regime.errors}" if regime.effects else "")
+            + ("" if regime.corrected else " NOT corrected"),
             flush=True,
         )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 16)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 16, "corrections" in sys.argv[2:])

@@ -221,3 +221,60 @@ def test_llto_sample_has_the_published_coefficients() -> None:
     far = grains == grains[:, -1][grains.shape[0] // 2]
     n6, n7 = acq["6Li"][far].sum(), acq["7Li"][far].sum()
     assert 0.07 < n6 / (n6 + n7) < 0.6
+
+
+# --- what the instrument does --------------------------------------------------------------
+
+
+def flat(counts: float, seed: int = 6, **effects: object) -> liso.Acquisition:
+    """Nearly at once after the start: natural everywhere but for the first columns."""
+    grains = np.ones((60, 80), dtype=np.int32)
+    grains[:, 40:] = 2
+    brief = liso.Experiment([liso.Stage(1e-3)], background_fraction=0.3)
+    return liso.simulate(grains, PIXEL, brief, D, 1e-9, counts, seed=seed, **effects)
+
+
+def test_dead_time_gives_a_count_to_each_pulse_with_ions() -> None:
+    """Mean and variance are those of a binomial of the pulses, 1 - exp(-ions a pulse)."""
+    acq = flat(60.0, pulses=50)
+    assert acq.pulses.shape == (1, 60, 80)
+    assert (acq.pulses == 50).all()
+    for channel, ions in (("6Li", 18.0), ("7Li", 42.0)):
+        counts = acq[channel][:, 10:]
+        hit = 1 - np.exp(-ions / 50)
+        error = np.sqrt(50 * hit * (1 - hit) / counts.size)
+        assert counts.mean() == pytest.approx(50 * hit, abs=4 * error)
+        assert counts.var() == pytest.approx(50 * hit * (1 - hit), rel=0.1)
+        assert counts.max() <= 50
+    assert acq.metadata["truth"]["corrections"]["pulses_a_pixel"] == 50
+
+
+def test_hydride_and_fractionation_change_the_ions() -> None:
+    """0.3 with 1.4 on the odds is 0.375; a tenth of the 6Li is counted as 7Li on top."""
+    acq = flat(40.0, hydride_ratio=0.1, fractionation=1.4)
+    for channel, mean in (("6Li", 15.0), ("7Li", 26.5)):
+        counts = acq[channel][:, 10:]
+        assert counts.mean() == pytest.approx(mean, abs=4 * np.sqrt(mean / counts.size))
+    assert acq.pulses is None
+    json.dumps(acq.metadata["truth"])
+
+
+def test_background_is_added_from_a_stream_of_its_own() -> None:
+    """... so that the ions of the sample stay those of the same seed."""
+    plain = flat(40.0)
+    more = np.zeros((60, 80))
+    more[30:] = 5.0
+    acq = flat(40.0, background=(more, 2.0))
+    extra = acq.counts[:, 0] - plain.counts[:, 0]
+    assert extra.min() >= 0
+    assert (extra[0, :30] == 0).all()
+    assert extra[0, 30:].mean() == pytest.approx(5.0, abs=4 * np.sqrt(5 / 2400))
+    assert extra[1].mean() == pytest.approx(2.0, abs=4 * np.sqrt(2 / 4800))
+    assert plain.metadata["truth"]["corrections"] is None
+
+
+def test_effects_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="hydride_ratio"):
+        flat(40.0, hydride_ratio=-1.0)
+    with pytest.raises(ValueError, match="pulses"):
+        flat(40.0, pulses=np.ones((3, 3)))
