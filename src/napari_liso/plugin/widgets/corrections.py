@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 from napari_liso.counting.measured import Measured
-from napari_liso.isotopes import isotope_of
+from napari_liso.isotopes import ion_mass, isotope_of
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.frames import frames_behind
@@ -142,7 +142,7 @@ class CorrectionsForm(QWidget):
         if kept.hydride_ratio.value > 0:
             words.append("hydride")
         if kept.fractionation.value != 1:
-            words.append("fractionation")
+            words.append("α")
         return ", ".join(words) or "none"
 
     def _others(self) -> list[Layer]:
@@ -193,7 +193,7 @@ class CorrectionsForm(QWidget):
         self.ask.put(
             f"Background of {ly.channel_of(peak)}",
             "Counts of a mass window beside the peak, where no ion of it arrives.",
-            self._others(),
+            sorted(self._others(), key=_is_of_an_ion),
             lambda layer: self.background_from(layer, self.ask.width_ratio.value(), which),
             peak=peak,
         )
@@ -258,6 +258,15 @@ def why_no_hydride(tracer: str, other: str) -> str:
     if first[0] == second[0] and first[1] == second[1] + 1:
         return f"the hydride of {other} falls on {tracer}: swap the isotopes to correct for it"
     return f"the hydride of {tracer} falls on mass {first[1] + 1}, not on {other}"
+
+
+def _is_of_an_ion(layer: Layer) -> bool:
+    """Tell whether a layer is named after an ion: then it is no off-peak window."""
+    try:
+        ion_mass(ly.channel_of(layer))
+    except ValueError:
+        return False
+    return True
 
 
 def _may_be_hydride(layer: Layer) -> bool:

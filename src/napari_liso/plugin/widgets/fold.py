@@ -14,6 +14,7 @@ class Fold(QWidget):
     def __init__(self, title: str, tip: str, content: QWidget) -> None:
         super().__init__()
         self.title = title
+        self._tip = tip
         self.content = content
         self.header = QToolButton()
         self.header.setText(title)
@@ -21,7 +22,7 @@ class Fold(QWidget):
         self.header.setCheckable(True)
         self.header.setAutoRaise(True)
         self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.header.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
+        self.header.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.header.toggled.connect(self._on_toggled)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -33,6 +34,7 @@ class Fold(QWidget):
     def say(self, summary: str) -> None:
         """Put what is set inside, in a few words, beside the title."""
         self.header.setText(f"{self.title}:  {summary}" if summary else self.title)
+        self.header.setToolTip(f"{self._tip}\nNow: {summary}" if summary else self._tip)
 
     def unfold(self, unfolded: bool = True) -> None:
         """Show or hide what is under the title."""
