@@ -41,7 +41,7 @@ def test_blue_orange_needs_no_red_and_green() -> None:
 
 
 def test_pixels_without_counts_or_value_are_black() -> None:
-    value = np.array([[0.5, np.nan, 0.5, np.inf]])
+    value = np.array([[0.5, np.nan, 0.5, np.nan]])
     counts = np.array([[0, 100, 100, 100]])
     picture = hue_intensity(value, counts, (0, 1))
     assert picture.dtype == np.uint8
@@ -98,3 +98,14 @@ def test_what_makes_no_picture_is_refused(arguments: dict, words: str) -> None:
     usual = {"value": [0.5, 0.5], "counts": [1, 1], "limits": (0, 1)}
     with pytest.raises(ValueError, match=words):
         hue_intensity(**{**usual, **arguments})
+
+
+def test_an_infinite_ratio_has_the_hue_of_the_limit() -> None:
+    """Where only the numerator was seen the ratio is infinite, and its counts are there."""
+    infinite = hue_intensity([np.inf, -np.inf], [50, 50], (0, 1), top=50)
+    np.testing.assert_array_equal(infinite, hue_intensity([1, 0], [50, 50], (0, 1), top=50))
+
+
+def test_counts_that_are_no_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="not negative"):
+        hue_intensity([0.5, 0.5], [50, np.nan], (0, 1), top=50)

@@ -102,12 +102,12 @@ def hue_intensity(
         raise ValueError(f"limits must be two numbers, the lower one first, got {limits}")
     if not 0 < gamma < np.inf:
         raise ValueError(f"gamma must be a positive number, got {gamma}")
-    if number.size and number.min() < 0:
-        raise ValueError("counts cannot be negative")
+    if number.size and not number.min() >= 0:
+        raise ValueError("counts must be numbers, not negative")
     full = brightest(number) if top is None else float(top)
     if not 0 < full < np.inf:
         raise ValueError(f"top must be a positive number of counts, got {top}")
-    known = np.isfinite(values)
+    known = ~np.isnan(values)  # an infinite ratio is beyond the limits, but is one
     place = np.where(known, (values - low) / (high - low), 0.0)
     bright = np.minimum(np.where(known, number, 0) / full, 1.0)
     if gamma != 1:
