@@ -256,13 +256,26 @@ def test_nothing_above_background_says_nothing() -> None:
     assert (f.lower[0, 0], f.upper[0, 0]) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("signal", [20, 200, 2000])
+@pytest.mark.parametrize("background", [0.5, None, (1.0,), (1.0, 2.0, 3.0)])
+def test_backgrounds_that_are_not_two(background: Any) -> None:
+    with pytest.raises(ValueError, match="two numbers"):
+        liso.isotope_fraction([[1]], [[1]], background=background)
+
+
+def test_a_confidence_next_to_one_leaves_finite_ends() -> None:
+    f = liso.isotope_fraction(
+        [[3, 5]], [[7, 0]], confidence=np.nextafter(1, 0), background=(0.1, 0.1)
+    )
+    assert np.all((f.lower >= 0) & (f.lower <= f.value) & (f.value <= f.upper) & (f.upper <= 1))
+
+
+@pytest.mark.parametrize("signal", [0.5, 3, 20, 200, 2000])
 @pytest.mark.parametrize("fraction", [0.0759, 0.95])
-@pytest.mark.parametrize("background", [(1, 1), (2, 20), (20, 0)])
+@pytest.mark.parametrize("background", [(1, 1), (2, 20), (20, 0), (0, 100)])
 def test_coverage_with_background(
     signal: float, fraction: float, background: tuple[float, float]
 ) -> None:
-    """Enumerated Poisson counts of both isotopes."""
+    """Enumerated Poisson counts of both isotopes, also where the background is most of them."""
     means = [signal * fraction + background[0], signal * (1 - fraction) + background[1]]
     ranges = [np.arange(stats.poisson.ppf(1e-7, m), stats.poisson.isf(1e-7, m) + 1) for m in means]
     weight = np.outer(*(stats.poisson.pmf(k, m) for k, m in zip(ranges, means, strict=True)))

@@ -182,6 +182,52 @@ def test_windows_without_a_middle(size: float) -> None:
         sums_of(*frames()).windowed(size)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint64, np.int16])
+def test_groups_may_be_labels_of_any_integers(dtype: Any) -> None:
+    sums = liso.sum_ions([[1, 2], [4, 8]], [[0, 0], [0, 1]])
+    assert sums.grouped(np.array([[0, 1], [1, 0]], dtype)).counts.tolist() == [10, 6]
+
+
+@pytest.mark.parametrize(
+    "n", [np.array([[2**62]]), np.array([[2**63 + 5]], np.uint64), np.full((3, 1, 1), 2**62)]
+)
+def test_numbers_that_would_overflow_are_refused(n: Any) -> None:
+    with pytest.raises(ValueError, match="no number of ions"):
+        liso.sum_ions(np.ones_like(n), n)
+    assert liso.sum_ions([[2**52]], [[2**52]]).counts.item() == 2**53
+
+
+def test_what_a_mask_hides_is_not_counted_behind_ones_back() -> None:
+    n = np.array([[3, 5]])
+    masked = np.ma.array(n, mask=[[True, False]])
+    for arguments in ((masked, n), (n, masked[None]), (n, n, masked)):
+        with pytest.raises(ValueError, match="masked array"):
+            liso.sum_ions(*arguments)
+    assert liso.sum_ions(np.ma.array(n), n).counts.tolist() == [[6, 10]]
+
+
+class Indexed:
+    """Shape, dtype and indexing, and nothing else."""
+
+    def __init__(self, array: Any, shape: Any = None) -> None:
+        self.array, self.dtype = array, array.dtype
+        self.shape = array.shape if shape is None else shape
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.array[index]
+
+
+def test_an_image_is_read_by_its_index_too() -> None:
+    n = np.array([[3, 5], [1, 2]])
+    assert liso.sum_ions(Indexed(n), Indexed(n)).counts.tolist() == (2 * n).tolist()
+
+
+def test_a_frame_of_another_shape_is_no_frame() -> None:
+    n = np.ones((2, 1, 3), int)
+    with pytest.raises(ValueError, match=r"frame 0 of n6 has shape \(1, 3\) instead of \(4, 3\)"):
+        liso.sum_ions(Indexed(n, (2, 4, 3)), np.ones((2, 4, 3), int))
+
+
 def test_counts_without_pulses_in_a_frame_are_refused() -> None:
     n6, n7 = frames()
     pulses = np.full(n6.shape, 50)

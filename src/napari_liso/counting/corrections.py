@@ -48,6 +48,8 @@ class Corrections:
     fractionation
         Factor by which the instrument multiplies the odds tracer/other.
 
+    Plain numbers are taken as exact.
+
     Raises
     ------
     ValueError
@@ -60,6 +62,13 @@ class Corrections:
     fractionation: Measured = _UNITY
 
     def __post_init__(self) -> None:
+        try:
+            tracer, other = self.background
+        except (TypeError, ValueError):
+            raise ValueError("background must be two numbers, of tracer and other") from None
+        object.__setattr__(self, "background", (as_measured(tracer), as_measured(other)))
+        for name in ("hydride_ratio", "fractionation"):
+            object.__setattr__(self, name, as_measured(getattr(self, name)))
         if not 0 <= self.hydride_ratio.value < 1:
             raise ValueError(
                 f"hydride_ratio must be from 0 to below 1, got {self.hydride_ratio.value}"
@@ -127,8 +136,10 @@ def background_from_window(off_peak: Any, width_ratio: float = 1.0) -> Measured:
     Notes
     -----
     ``B`` counts in ``p`` pixels are a sample of Poisson's distribution, hence
-    :math:`b = w B / p` with :math:`\sigma_b = w \sqrt{B} / p`. Without a single
-    count the error is that of one.
+    :math:`b = w B / p` with :math:`\sigma_b = w \sqrt{B + 1} / p`, the standard
+    deviation of a mean of which ``B`` is known (a gamma distribution). The root of ``B``
+    alone is too small where ``B`` happens to be low, and nothing where it is 0: of 3 or
+    5 expected counts, 1.96 of it either side hold 80 and 87 %, of this one 95 and 96 %.
     """
     if not 0 < width_ratio < np.inf:
         raise ValueError(f"width_ratio must be a positive number, got {width_ratio}")
@@ -136,7 +147,7 @@ def background_from_window(off_peak: Any, width_ratio: float = 1.0) -> Measured:
     count, pixels = int(sums.tracer.counts.sum()), sums.tracer.counts.size
     return Measured(
         width_ratio * count / pixels,
-        width_ratio * sqrt(max(count, 1)) / pixels,
+        width_ratio * sqrt(count + 1) / pixels,
         f"{count:,} off-peak counts times {width_ratio:.4g}",
     )
 
@@ -173,7 +184,7 @@ def background_from_region(n: Any, mask: ArrayLike) -> Measured:
         raise ValueError("the region has no pixel")
     count = int(total[chosen].sum())
     return Measured(
-        count / pixels, sqrt(max(count, 1)) / pixels, f"{count:,} counts in {pixels:,} pixels"
+        count / pixels, sqrt(count + 1) / pixels, f"{count:,} counts in {pixels:,} pixels"
     )
 
 
@@ -217,7 +228,10 @@ def hydride_ratio_from_mass8(
 
     .. math:: \sigma_h^2 = (h^4 N_6 + h^2 N_7 + N_8) / s^2.
 
-    What else is at mass 8, such as 6LiH2+, would make ``h`` too high.
+    What else is at mass 8, such as 6LiH2+ or a background, makes ``h`` too high.
+    ``h`` is high where ``N7`` is low by chance, so an error of ``h`` from the same counts
+    adds to theirs and not in quadrature as it would from others: take it where 6Li is
+    rare, where that is nothing, or from many more counts than those it corrects.
     """
     pair, eight = sum_ions(n6, n7, pulses), sum_ions(n8, n8, pulses)
     if pair.shape != eight.shape:

@@ -20,12 +20,13 @@ __all__ = [
 #: dead-time correction says more about noise than about ions: such pixels are masked.
 MAX_COUNTS_PER_PULSE = 0.8
 
-#: A pixel of fewer pulses than this, all frames together, is never masked, and one
-#: of its entries not below the second number: there a high share is often chance.
-_TELLING_PIXEL, _TELLING_ENTRY = 10, 100
-
 #: Entries of fewer pulses are joined with those of the next frames.
 JOINED_PULSES = 20
+
+#: A pixel of fewer pulses than this, all frames together, is never masked, and one
+#: of its entries below the second number only if every pulse was a count: there a high
+#: share is often chance.
+_TELLING_PIXEL, _TELLING_ENTRY = 10, 50
 
 #: Up to this many pulses the sums of the estimator come from a table.
 _TABLE = 4096
@@ -139,16 +140,22 @@ def is_saturated(highest: NDArray[Any], pulses: Floats, *, frames: bool) -> NDAr
     Notes
     -----
     Leaving out what is above `MAX_COUNTS_PER_PULSE` by chance leaves a selection
-    that is too low. Of one entry of 20 pulses, 0.7 counts each, 11 % are above
-    0.8, and what is left reads 6 % low; of 100 pulses 0.3 % low (binomial sums).
-    With many frames nearly every pixel would have one such entry. So an entry
-    masks its pixel from 100 pulses on. The pixel as a whole is held against
-    the limit from 10 pulses on: of 10 pulses and 0.5 ions a pulse (0.39 counts)
-    that leaves 0.3 % less. More counts than pulses cannot be and mask always.
+    that is too low. Of one entry of 20 pulses, 0.6 counts each, 1.6 % are above 0.8,
+    and with 100 frames four pixels of five would have such an entry; what is left of
+    entries reads 1.7 % low, at 0.7 counts a pulse 7 %. Of 50 pulses it is 0.08 %
+    of the entries and 0.07 % of the ions at 0.6, 4 % and 2 % at 0.7 (binomial sums).
+    So an entry masks its pixel from 50 pulses on; one of `JOINED_PULSES` to 49 only
+    if every pulse was a count, which says nothing of how many ions there were: of
+    20 pulses and 0.7 counts each that happens to 8 entries in 10,000.
+
+    The pixel as a whole is held against the limit from 10 pulses on: of 10 pulses
+    and 0.5 ions a pulse (0.39 counts) that leaves 0.3 % less. More counts than pulses
+    cannot be and mask always.
     """
     above = highest > MAX_COUNTS_PER_PULSE * pulses
     telling = pulses >= (_TELLING_PIXEL if frames else _TELLING_ENTRY)
-    return (above & telling) | (highest > pulses)
+    full = (highest == pulses) & (pulses >= JOINED_PULSES)
+    return (above & telling) | full | (highest > pulses)
 
 
 def undo_dead_time(

@@ -127,15 +127,22 @@ def isotope_fraction(
     *Dead time.* Ions are estimated from the counts of each entry before anything
     is summed (`sum_ions`, `before_dead_time`). The interval is widened on the
     logit scale by the ratio of their variance to Poisson statistics. A pixel with
-    more than `MAX_COUNTS_PER_PULSE` is masked (`is_saturated`): it enters neither
-    `counts` nor a sum, and its value is NaN.
+    more counts of one isotope a pulse than `MAX_COUNTS_PER_PULSE`, in all its frames
+    together (from 10 pulses on) or in one of them (from 50 pulses a frame on; of fewer
+    that happens by chance), is masked (`is_saturated`): it enters neither `counts` nor
+    a sum, and its value is NaN.
 
     *Background.* No more is subtracted than was counted: the value is the
     maximum-likelihood fraction of the signals
     :math:`\max(n_i - b_i, 0)`, and no interval shrinks because the background
-    happened to be below its mean. The uncertainty of the total enters in
-    quadrature. Nominal 95 % intervals then cover 95 % or more, but for about
-    91 % where the background is several times a signal of a few counts. The
+    happened to be below its mean. With the share ``p`` of ``n6`` in the total
+    :math:`n = n_6 + n_7` it is :math:`c = p + (p b - b_6)/(n - b)`,
+    :math:`b = b_6 + b_7`. So the uncertainty of the total, too, enters in quadrature:
+    as far as either end goes while the signal :math:`n - b` goes up or down by
+    :math:`z\sigma`; to 0 or 1 where it may be none at all. A derivative at the value
+    would not do: of a signal of 3, 7.6 % 6Li, with a background of 100 at n6 alone, it
+    covers 77 %. Nominal 95 % intervals of a known background cover 95 % or more
+    (enumerated for signals of 0.5 to 300 and backgrounds up to 300 counts). The
     value is NaN, the interval 0 to 1, where nothing is left.
 
     *Hydride.* ``n7 = n7' + h n6``, so ``n7' = n7 - h n6`` and
@@ -149,7 +156,8 @@ def isotope_fraction(
     they widen every interval and do not average away. With the signal
     :math:`S = S_6 + S_7` of `p` pixels, an error of the background moves the
     fraction by :math:`\partial c/\partial b_6 = -p(1-c)/S` and
-    :math:`\partial c/\partial b_7 = p\,c/S`. The odds after hydride are
+    :math:`\partial c/\partial b_7 = p\,c/S`; to the side to which the signal is smaller,
+    by as much as it then moves. The odds after hydride are
     ``o' = o/(1 - h o)``, so :math:`\partial\ln o'/\partial h = o'`: an error of
     ``h`` matters where 6Li dominates. An error of ``alpha`` moves
     ``ln o'`` by itself, :math:`\partial\ln o'/\partial\ln\alpha = -1`. That of ``h`` is
@@ -284,7 +292,11 @@ class _Known:
 
 
 def _checked_background(background: Background, sums: IonSums) -> list[_Known]:
-    if len(background) != 2:
+    try:
+        two = len(background) == 2
+    except TypeError:
+        two = False
+    if not two:
         raise ValueError("background must be two numbers, of n6 and of n7")
     return [_known(each, name, sums) for each, name in zip(background, ("n6", "n7"), strict=True)]
 
@@ -392,23 +404,40 @@ def _after_background(
     """Carry (value, lower, upper) from shares of all ions to shares of the signal."""
     b6 = np.minimum(expected[0], light.ions)
     b7 = np.minimum(expected[1], heavy.ions)
-    total = light.ions + heavy.ions
-    signal = total - b6 - b7
+    total, both = light.ions + heavy.ions, b6 + b7
+    signal = total - both
+    of_total = light.variance + heavy.variance
     with np.errstate(divide="ignore", invalid="ignore"):
         value, lower, upper = ((part * total - b6) / signal for part in parts)
         value = np.clip(value, 0.0, 1.0)
-        spread = (b6 - parts[0] * (b6 + b7)) / signal
-        of_total = (light.variance + heavy.variance) * spread**2
-        of_background = ((1 - value) * errors[0]) ** 2 + (value * errors[1]) ** 2
-        extra = deviations * np.sqrt(of_total + of_background) / signal
-        lower = np.clip(value - _quadratic(value - lower, extra), 0.0, 1.0)
-        upper = np.clip(value + _quadratic(upper - value, extra), 0.0, 1.0)
+        reach = deviations * np.sqrt(of_total)
+        least, most = np.maximum(signal - reach, 0.0), signal + reach
+        # More background, of n6 or n7 and to lower or raise c, leaves a smaller signal.
+        from6, from7 = ((1 - value) * deviations * errors[0], value * deviations * errors[1])
+        left6, left7 = (np.maximum(signal - deviations * e, 0.0) for e in errors)
+
+        def extra(share: Floats, sign: int) -> Floats:
+            middle = reach * (b6 - parts[0] * both) / signal**2
+            push = sign * (share * both - b6)
+            far = np.where(push > 0, push * (1 / least - 1 / signal),
+                           push * (1 / most - 1 / signal))  # fmt: skip
+            of6 = _over(from6, left6 if sign < 0 else signal)
+            of7 = _over(from7, left7 if sign > 0 else signal)
+            return np.sqrt(np.maximum(middle**2, far**2) + of6**2 + of7**2)
+
+        lower = np.clip(value - _quadratic(value - lower, extra(parts[1], -1)), 0.0, 1.0)
+        upper = np.clip(value + _quadratic(upper - value, extra(parts[2], 1)), 0.0, 1.0)
     nothing = signal <= 1e-9 * total
     return (
         np.where(nothing, np.nan, value),
         np.where(nothing, 0.0, lower),
         np.where(nothing, 1.0, upper),
     )
+
+
+def _over(part: Floats, whole: Floats) -> Floats:
+    """Return part / whole, infinite where nothing may be left, 0 where there is no part."""
+    return np.where(part == 0, 0.0, part / whole)
 
 
 def _after_factors(

@@ -26,7 +26,7 @@ class Measured:
     Raises
     ------
     ValueError
-        If the value is not finite, or the error negative or not finite.
+        If the value is not a finite number, or the error negative or not finite.
     """
 
     value: float
@@ -34,6 +34,9 @@ class Measured:
     source: str = ""
 
     def __post_init__(self) -> None:
+        # Plain floats, whatever kind of number or array of one they come as: JSON knows no other.
+        for name in ("value", "error"):
+            object.__setattr__(self, name, _number(getattr(self, name)))
         if not np.isfinite(self.value):
             raise ValueError(f"a measured value must be finite, got {self.value}")
         if not (np.isfinite(self.error) and self.error >= 0):
@@ -49,4 +52,12 @@ class Measured:
 
 def as_measured(value: float | Measured) -> Measured:
     """Return a plain number as one that is exact."""
-    return value if isinstance(value, Measured) else Measured(float(value))
+    return value if isinstance(value, Measured) else Measured(value)
+
+
+def _number(value: Any) -> float:
+    """Return one number as a float."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"a single number is needed, got {value!r}") from None

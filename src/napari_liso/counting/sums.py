@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 _Pool = Callable[[NDArray[Any]], NDArray[Any]]
 
+#: Above the first, floats skip whole numbers; above the second, sums would overflow.
+_LIMIT_FLOAT, _LIMIT = 2**53, 2**56
+
 
 @dataclass(frozen=True, eq=False)
 class Sum:
@@ -138,7 +141,7 @@ class IonSums:
             raise ValueError(f"groups must be whole numbers, got an array of {groups.dtype}")
         if groups.shape != self.shape:
             raise ValueError(f"groups have shape {groups.shape}, the counts {self.shape}")
-        largest = int(groups.max(initial=-1))
+        largest = int(groups.max()) if groups.size else -1
         length = largest + 1 if size is None else int(size)
         if largest >= length:
             raise ValueError(f"a pixel is of group {largest}, there are {length} groups")
@@ -206,6 +209,7 @@ class _Stack:
     """Counts as (frame, y, x), checked and made integers when a frame is asked for."""
 
     def __init__(self, counts: Any, name: str) -> None:
+        _refuse_masked(counts, name)
         is_array = all(hasattr(counts, a) for a in ("shape", "dtype", "__getitem__"))
         self.counts = counts if is_array else np.asarray(counts)
         self.name = name
@@ -222,11 +226,17 @@ class _Stack:
 
     def frame(self, number: int) -> NDArray[Any]:
         """Return one image of whole numbers, not to be changed."""
-        array = np.asarray(self.counts[number] if len(self.given) == 3 else self.counts)
+        array = np.asarray(self.counts[number] if len(self.given) == 3 else self.counts[...])
+        if array.shape != self.image:
+            raise ValueError(
+                f"frame {number} of {self.name} has shape {array.shape} instead of {self.image}"
+            )
         if array.dtype.kind == "f":
             return _whole(array, self.name)
         if array.dtype.kind != "u" and array.min() < 0:
             raise ValueError(f"{self.name} holds negative counts ({array.min()})")
+        if array.dtype.itemsize == 8 and array.max() >= _LIMIT:
+            raise ValueError(f"{self.name} holds {array.max()}, which is no number of ions")
         return array
 
     def total(self) -> Counts:
@@ -237,13 +247,22 @@ class _Stack:
         return total
 
 
+def _refuse_masked(array: Any, name: str) -> None:
+    """Refuse a mask that would be lost: what it hides would be counted."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise ValueError(
+            f"{name} is a masked array: fill what it hides with 0 in both isotopes "
+            "(n.filled(0)), or give 0 pulses there"
+        )
+
+
 def _whole(array: NDArray[Any], name: str) -> Counts:
     """Return floats as integers if they are, without a float copy of them all."""
     counts = np.empty(array.shape, np.int64)
     for block in row_blocks(array.shape):
-        part = array[block]
+        part = array[block].astype(np.float64, copy=False)
         # NaN equals nothing, an infinity is beyond any count.
-        if not np.all((part == np.rint(part)) & (np.abs(part) < 2**53)):
+        if not np.all((part == np.rint(part)) & (np.abs(part) < _LIMIT_FLOAT)):
             raise ValueError(
                 f"{name} holds values that are no whole numbers: corrected or scaled intensities "
                 "have no counting statistics; use the counts themselves. They may have been "
@@ -258,6 +277,7 @@ def _whole(array: NDArray[Any], name: str) -> Counts:
 
 def _checked_pulses(pulses: ArrayLike, stack: _Stack) -> Floats:
     """Return pulses as a view (frame, y, x), or (frame, 1, 1) if all pixels have as many."""
+    _refuse_masked(pulses, "pulses")
     array = np.asarray(pulses, dtype=np.float64)
     if not np.all((array >= 0) & np.isfinite(array)):
         raise ValueError("pulses must be positive numbers")
@@ -345,7 +365,7 @@ class _Running:
 
 def check_pixels(name: str, number: float) -> None:
     """Refuse what is no number of pixels."""
-    if not (number >= 1 and number == int(number)):
+    if not (1 <= number < np.inf and number == int(number)):
         raise ValueError(f"{name} must be a whole number of pixels, at least 1, got {number}")
 
 
