@@ -244,12 +244,21 @@ def check_counts(
         return lambda done, text: progress(min(1.0, start + share * done), text)
 
     findings: list[Finding] = []
-    course = frame_course(n6, n7, mask, progress=step(0.2))
-    numbers = np.arange(first_frame, first_frame + frames)
-    findings += course_findings(course, numbers)
-    for stack, name in ((n6, names[0]), (n7, names[1])):
-        findings.append(dispersion_finding(frame_dispersion(stack, pulses, mask, step(0.2)), name))
-    findings.append(fraction_frame_finding(n6, n7, mask, progress=step(0.2)))
+    course = frame_course(n6, n7, mask, progress=step(0.2 if frames > 1 else 0.8))
+    if frames > 1:
+        numbers = np.arange(first_frame, first_frame + frames)
+        findings += course_findings(course, numbers)
+        for stack, name in ((n6, names[0]), (n7, names[1])):
+            found = frame_dispersion(stack, pulses, mask, step(0.2))
+            findings.append(dispersion_finding(found, name))
+        findings.append(fraction_frame_finding(n6, n7, mask, progress=step(0.2)))
+    else:
+        text = (
+            "There is one frame only, or all were summed before they were saved: drift, charging, "
+            "contamination and the scatter of the counts cannot be seen. Open the data with its "
+            "frames to check them."
+        )
+        findings.append(Finding("Frame to frame", UNKNOWN, text))
     tell = step(0.2)
     if tell is not None:
         tell(0.0, "bright and dark places")

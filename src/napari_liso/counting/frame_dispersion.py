@@ -277,10 +277,9 @@ def _judge(
         return GOOD, text + (f", as {dead}." if dead else ": nothing but counting.")
     if ratio > should:
         text += (
-            f", more than {dead or 'it should be'}: besides counting it varies by "
-            f"{100 * extra:.2g} %. The sample moved (find the drift under Frames and drift), "
-            "charged, or changed with depth. The fraction suffers only as far as the isotopes do "
-            "not change alike, which is checked below."
+            f", more than {dead or 'it should be'}; besides counting it varies by "
+            f"{100 * extra:.2g} %. The sample moved (find the drift), charged, or changed with "
+            "depth. That harms the fraction only where the isotopes change differently, see below."
         )
         return (BAD if ratio / should > _SEVERE and extra > _LARGE else DOUBTFUL), text
     text += f", less than {dead or 'it should be'}. "

@@ -252,7 +252,7 @@ def _fraction_finding(course: FrameCourse, frames: ArrayLike | None) -> Finding:
         which = (
             f"frame {numbers[0]}" if drop == 1 else f"frames {numbers[0]} to {numbers[drop - 1]}"
         )
-        text += f" Without {which} the rest agrees: drop the first {drop}."
+        text += f" Without {which} the rest agrees: drop {'it' if drop == 1 else 'them'}."
     elif len(n) < 4:
         text += " There are too few frames to tell which of them is odd."
     else:

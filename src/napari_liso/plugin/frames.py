@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_liso.counting.drift import align
 from napari_liso.plugin import colours
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import layers_of
@@ -26,6 +27,7 @@ from napari_liso.plugin.frame_choice import (
     chosen_sum,
     with_choice,
 )
+from napari_liso.readers._lazy import channel_stack
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -35,9 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FrameChoice",
+    "TogetherStack",
     "choice_before",
     "choice_of",
     "choose_frames",
+    "every_frame_behind",
     "frame_facts",
     "frames_behind",
     "made_choice",
@@ -83,6 +87,38 @@ def frames_behind(layer: Layer) -> tuple[Any, Any | None]:
         return data, None
     image = np.asarray(data)
     return image.reshape(-1, *image.shape[-2:]), None
+
+
+def every_frame_behind(layer: Layer) -> Any:
+    """Return (frame, y, x) of all frames of a layer's file, also of those not used; shifted.
+
+    Raises
+    ------
+    ValueError
+        If the layer is no image.
+    """
+    acquisition = ly.acquisition_from_layer(layer)
+    place = None if acquisition is None else _place(layer, acquisition)
+    if acquisition is None or place is None or not ly.has_image(acquisition):
+        return frames_behind(layer)[0]
+    shifts = choice_of(acquisition).shifts
+    return align(channel_stack(acquisition.counts, place), shifts)
+
+
+class TogetherStack:
+    """All channels of an acquisition added up, (frame, y, x), made when indexed."""
+
+    def __init__(self, acquisition: Acquisition) -> None:
+        self._counts = acquisition.counts
+        self.shape = tuple(int(n) for n in acquisition.counts.shape[1:])
+        kind = np.dtype(acquisition.counts.dtype).kind
+        self.dtype = np.dtype(np.int64 if kind in "iu" else np.float64)
+
+    def __getitem__(self, frame: int) -> Any:
+        total = np.zeros(self.shape[1:], self.dtype)
+        for channel in range(self._counts.shape[0]):
+            total += self._counts[channel, frame]
+        return total
 
 
 def frame_facts(layer: Layer) -> dict[str, Any]:

@@ -11,8 +11,10 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolButton, QVBoxL
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.widgets.band import BandPanel
 from napari_liso.plugin.widgets.boundaries import BoundariesPanel
+from napari_liso.plugin.widgets.checks import ChecksPanel
 from napari_liso.plugin.widgets.data import DataPanel
 from napari_liso.plugin.widgets.fit import FitPanel
+from napari_liso.plugin.widgets.frames import FramesPanel
 from napari_liso.plugin.widgets.mass_windows import MassWindowsPanel
 from napari_liso.plugin.widgets.parts import Panel
 from napari_liso.plugin.widgets.ratio import RatioPanel
@@ -120,6 +122,9 @@ class Dock(QScrollArea):
             task = getattr(step.panel, "task", None)
             if task is not None:
                 task.running_changed.connect(self._refresh_steps)
+            changed = getattr(step.panel, "status_changed", None)
+            if changed is not None:
+                changed.connect(self._refresh_steps)
         self._refresh_steps()
 
     def event(self, event: QEvent | None) -> bool:
@@ -179,10 +184,14 @@ class RatioDock(Dock):
         super().__init__(napari_viewer)
         self.data = DataPanel(self.context)
         self.ratio = RatioPanel(self.context)
+        self.frames = FramesPanel(self.context)
+        self.checks = ChecksPanel(self.context)
         self.regions = RegionsPanel(self.context)
         self.band = BandPanel(self.context)
         self.add_step("Data", self.data)
         self.add_step("Isotope fraction", self.ratio)
+        self.add_step("Frames and drift", self.frames, folded=True)
+        self.add_step("Checks", self.checks, folded=True)
         self.add_step("Regions", self.regions, folded=True)
         self.add_step("Line profile", self.band, folded=True)
         self.follow()
