@@ -220,6 +220,21 @@ def test_hydride_ratio_and_its_error(six: float) -> None:
     assert np.std(pulls) == pytest.approx(1, abs=3 / np.sqrt(600))
 
 
+def test_background_at_mass_8_is_no_hydride() -> None:
+    """1e6 7Li, h = 1 %, of 100 pixels: 10 background counts a pixel at mass 8 read as 1.1 %."""
+    n6, n7, n8 = (np.full((10, 10), n) for n in (0, 10_000, 110))
+    assert liso.hydride_ratio_from_mass8(n6, n7, n8).value == pytest.approx(0.011)
+    found = liso.hydride_ratio_from_mass8(n6, n7, n8, background=(0, 0, 10))
+    assert found.value == pytest.approx(0.01)
+    assert found.error == pytest.approx(np.sqrt(11_000 + 0.01**2 * 1e6) / 1e6, rel=1e-6)
+    unsure = liso.hydride_ratio_from_mass8(n6, n7, n8, background=(0, 0, Measured(10, 1)))
+    assert unsure.error == pytest.approx(np.hypot(found.error, 100 / 1e6), rel=1e-3)
+    # 200 of 10,200 counts of mass 7 are no lithium
+    high = np.full((10, 10), 10_200)
+    of7 = liso.hydride_ratio_from_mass8(n6, high, n8, background=(0, 200, 10))
+    assert of7.value == pytest.approx(0.01)
+
+
 def test_saturated_7li_reads_as_hydride_without_the_pulses() -> None:
     pulses = 10**7
     ions = 0.05 * pulses, 0.6 * pulses + 0.02 * 0.05 * pulses, 0.02 * 0.6 * pulses

@@ -189,7 +189,11 @@ def background_from_region(n: Any, mask: ArrayLike) -> Measured:
 
 
 def hydride_ratio_from_mass8(
-    n6: Any, n7: Any, n8: Any, pulses: ArrayLike | None = None
+    n6: Any,
+    n7: Any,
+    n8: Any,
+    pulses: ArrayLike | None = None,
+    background: tuple[float | Measured, float | Measured, float | Measured] = (0.0, 0.0, 0.0),
 ) -> Measured:
     r"""Hydride ratio from the counts of mass 8, which is 7LiH+.
 
@@ -200,6 +204,8 @@ def hydride_ratio_from_mass8(
         the hydride ratio is the same; the isotope fraction may vary in it.
     pulses
         As of `isotope_fraction`: without them, 7Li that saturates reads as hydride.
+    background
+        Expected background counts a pixel, all frames together, of the three masses.
 
     Returns
     -------
@@ -209,8 +215,8 @@ def hydride_ratio_from_mass8(
     Raises
     ------
     ValueError
-        If the counts are too few, or 6Li dominates so far that mass 8 does not
-        tell how much of mass 7 is hydride.
+        If the counts are too few or mere background, or 6Li dominates so far that
+        mass 8 does not tell how much of mass 7 is hydride.
 
     Notes
     -----
@@ -228,7 +234,8 @@ def hydride_ratio_from_mass8(
 
     .. math:: \sigma_h^2 = (h^4 N_6 + h^2 N_7 + N_8) / s^2.
 
-    What else is at mass 8, such as 6LiH2+ or a background, makes ``h`` too high.
+    A background is taken off the sums, its variance and error are added to theirs. What
+    else is at mass 8, such as 6LiH2+, makes ``h`` too high.
     ``h`` is high where ``N7`` is low by chance, so an error of ``h`` from the same counts
     adds to theirs and not in quadrature as it would from others: take it where 6Li is
     rare, where that is nothing, or from many more counts than those it corrects.
@@ -237,9 +244,11 @@ def hydride_ratio_from_mass8(
     if pair.shape != eight.shape:
         raise ValueError(f"n8 {eight.shape} must have the shape of n6 and n7 {pair.shape}")
     usable = (pair.pixels > 0) & (eight.pixels > 0)
+    sums = (pair.tracer, pair.other, eight.tracer)
+    pixels = float(usable.sum())
     (six, v6), (seven, v7), (hydride, v8) = (
-        (float(s.ions[usable].sum()), float(s.variance[usable].sum()))
-        for s in (pair.tracer, pair.other, eight.tracer)
+        _without(b, pixels, float(s.ions[usable].sum()), float(s.variance[usable].sum()))
+        for s, b in zip(sums, (as_measured(b) for b in background), strict=True)
     )
     v8 = max(v8, 1.0)  # none was seen: one might have been
     squared = seven**2 - 4 * six * hydride
@@ -256,6 +265,16 @@ def hydride_ratio_from_mass8(
         raise ValueError(f"mass 8 would make the hydride ratio {h:.3g}: it is no hydride of 7Li")
     error = sqrt(h**4 * v6 + h**2 * v7 + v8) / s
     return Measured(h, error, f"mass 8, {hydride:,.0f} counts")
+
+
+def _without(
+    background: Measured, pixels: float, ions: float, variance: float
+) -> tuple[float, float]:
+    """Return (ions without background, not below zero; their variance)."""
+    if background.value < 0:
+        raise ValueError("a background cannot be negative counts")
+    left = max(ions - background.value * pixels, 0.0)
+    return left, variance + (background.error * pixels) ** 2
 
 
 def fractionation_from_reference(

@@ -242,7 +242,8 @@ class CorrectionsForm(QWidget):
             if n8.shape != n7.shape:  # a layer of frames beside one of their sum
                 n6, n7, n8 = (counts_plane(one) for one in (*counts, layer))
             pulses = pair.pulses if n8.shape == pair.other.shape else None
-            found = hydride_ratio_from_mass8(n6, n7, n8, pulses)
+            off_peak = (*self.context.corrections.background, 0.0)
+            found = hydride_ratio_from_mass8(n6, n7, n8, pulses, off_peak)
             self._set(replace(self.context.corrections, hydride_ratio=_from_layer(found, layer)))
         except ValueError as error:
             self.failed.emit(error)
