@@ -378,3 +378,19 @@ def test_all_checks_of_clean_counts_are_good_and_json_able() -> None:
 def test_a_finding_has_one_of_four_verdicts() -> None:
     with pytest.raises(ValueError, match="no verdict"):
         Finding("x", "fine", "y")
+
+
+def test_a_large_map_in_strips_gives_what_it_gives_at_once(monkeypatch) -> None:
+    from napari_liso.counting import intensity
+
+    rng = np.random.default_rng(6)
+    bright = 5 * topography(rng)
+    n6, n7 = rng.poisson(bright * STEEP), rng.poisson(bright * (1 - STEEP))
+    grains = np.searchsorted([0.3, 0.6], STEEP) + 1
+    whole = intensity_dependence(n6, n7, grains, pulses=50)
+    monkeypatch.setattr(intensity, "_STRIP", 1)
+    strips = intensity_dependence(n6, n7, grains, pulses=50)
+    assert strips.clusters == whole.clusters
+    for name in ("slope", "error", "dead_time"):
+        assert getattr(strips, name) == pytest.approx(getattr(whole, name), rel=0.02, abs=1e-3)
+    assert (strips.slope, strips.error) == pytest.approx((whole.slope, whole.error))

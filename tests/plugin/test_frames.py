@@ -14,6 +14,7 @@ from napari_liso.acquisition import Acquisition
 from napari_liso.counting.drift import AlignedStack
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import give_pulses, pulses_behind, with_facts_of
+from napari_liso.plugin.frame_choice import applied
 from napari_liso.plugin.frames import (
     choice_of,
     choose_frames,
@@ -195,3 +196,17 @@ def test_images_that_are_not_ours_are_taken_as_they_are(viewer: ViewerModel) -> 
     assert frames_behind(deep)[1] is None
     with pytest.raises(ValueError, match="not an image"):
         frames_behind(viewer.add_labels(np.ones((3, 4), int)))
+
+
+@pytest.mark.parametrize("make", [lambda a: a, lazy], ids=["plain", "lazy"])
+def test_a_choice_can_be_made_the_measurement_itself(viewer: ViewerModel, make: Any) -> None:
+    acquisition = replace(make(of_four()), pulses=np.full((1, 1, 1), 9))
+    chosen = choose_frames(viewer, add(viewer, acquisition), 1, 4, SHIFTS)
+    made = applied(chosen)
+    layer = viewer.layers["7Li"]
+    assert made.counts.shape == (2, 3, 6, 8)
+    assert np.array_equal(made["7Li"], layer.data)
+    assert np.array_equal(np.asarray(made.pulses).sum(axis=0), pulses_behind(layer))
+    assert choice_of(made).takes_all(3)  # it cannot be made twice
+    assert made.metadata["frames_applied"]["frames_used"] == [1, 4]
+    assert applied(acquisition) is acquisition

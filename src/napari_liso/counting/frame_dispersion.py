@@ -250,12 +250,16 @@ def dispersion_finding(
     ratio = chi.ratio
     ends = (ratio - (high - 1), ratio + (1 - low))
     words = (
-        f"{ratio:.3g} times that of counting ({100 * confidence:g} %: {ends[0]:.3g} to "
-        f"{ends[1]:.3g})"
+        f"{_short(ratio)} times that of counting ({100 * confidence:g} %: {_short(ends[0])} to "
+        f"{_short(ends[1])})"
     )
     return Finding(
         name, *_judge(found, (ratio, should, extra), significant, place, words), ratio, *ends
     )
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.3f}" if abs(ratio) < 10 else f"{ratio:,.0f}"
 
 
 def _judge(
@@ -356,8 +360,8 @@ def fraction_frame_finding(
     ratio = chi.ratio
     ends = (ratio - (high - 1), ratio + (1 - low))
     text = (
-        f"The fraction of a pixel scatters from frame to frame {ratio:.3g} times as counting "
-        f"makes it ({100 * confidence:g} %: {ends[0]:.3g} to {ends[1]:.3g})"
+        f"The fraction of a pixel scatters from frame to frame {_short(ratio)} times as counting "
+        f"makes it ({100 * confidence:g} %: {_short(ends[0])} to {_short(ends[1])})"
     )
     if low <= ratio <= high or abs(ratio - 1) <= _TOLERANCE:
         return Finding(name, GOOD, text + ": its intervals hold.", ratio, *ends)

@@ -23,6 +23,8 @@ _CLUSTER = 4
 _EVEN = 0.95
 #: Of the plot.
 _BINS = 9
+#: Pixels that are worked on at once.
+_STRIP = 2**20
 #: Fewer clusters cannot tell how much chance there is among them.
 _FEWEST_CLUSTERS = 8
 #: A slope that cannot be told from this much a doubling is unknown.
@@ -129,8 +131,8 @@ def intensity_dependence(
     Most are boundaries between grains, which may differ in brightness and in fraction.
     What is left of a fit to z is independent of the score, so this raises no alarm.
     False alarms at 5 % (``benchmarks/diagnostics_study.py``): 3 to 8 % on even maps,
-    gradients and labelled grains, up to 13 % on grains of widely differing fractions
-    without labels.
+    gradients and labelled grains; up to 13 % on fronts a few pixels wide and on grains
+    of widely differing fractions without labels.
 
     *Dead time* of one count a pulse turns the odds :math:`\lambda_6/\lambda_7` into
     :math:`(1-e^{-\lambda_6})/(1-e^{-\lambda_7})`, whose logarithm changes with that of
@@ -152,21 +154,31 @@ def intensity_dependence(
     inside = np.ones(k.shape, bool) if labels is None else np.asarray(labels) > 0
     if inside.shape != k.shape:
         raise ValueError(f"labels have shape {inside.shape}, the counts {k.shape}")
-    use = inside & (total > 0)
     bright, pooled = _brightness(total)
-    strata, clusters = _strata(k.shape, labels, int(block))
-    data = _Pixels(
-        k[use].astype(np.float64),
-        total[use].astype(np.float64),
-        np.log2(bright[use]),
-        [w.astype(np.float64) for w in np.nonzero(use)],
-    )
-    slopes = _Strata(data, strata[use], clusters[use], trim=labels is None)
-    dead = float("nan")
+    behind = None
     if pulses is not None:
-        behind = np.broadcast_to(np.asarray(pulses, dtype=np.float64), k.shape)[use]
-        dead = _dead_time_slope(slopes, bright[use], behind, pooled)
-    return slopes.result(dead)
+        behind = np.broadcast_to(np.asarray(pulses, dtype=np.float64), k.shape)
+    grid = _Grid.of(k.shape, int(block))
+    names = None if labels is None else np.asarray(labels).astype(np.int64)
+    parts: list[_Part] = []
+    for rows in grid.strips():
+        use = inside[rows] & (total[rows] > 0)
+        if not use.any():
+            continue
+        stratum, cluster = grid.numbers(rows, names)
+        data = _Pixels(
+            k[rows][use].astype(np.float64),
+            total[rows][use].astype(np.float64),
+            np.log2(bright[rows][use]),
+            [w.astype(np.float64) for w in np.nonzero(use)],
+        )
+        strata = _Strata(data, stratum[use], trim=labels is None)
+        dead = (0.0, 0.0)
+        if behind is not None:
+            dead = _dead_time_slope(strata, bright[rows][use], behind[rows][use], pooled)
+        edges = parts[0].edges if parts else None
+        parts.append(strata.part(cluster[use], dead, edges))
+    return _together(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,11 +194,9 @@ class _Pixels:
 class _Strata:
     """The regression on brightness inside strata."""
 
-    def __init__(self, data: _Pixels, stratum: Counts, cluster: Counts, trim: bool) -> None:
-        _, self.index = np.unique(stratum, return_inverse=True)
+    def __init__(self, data: _Pixels, stratum: Counts, trim: bool) -> None:
+        self.index, self.size = _dense(stratum)
         self.data = data
-        self.size = int(self.index.max()) + 1 if len(self.index) else 0
-        self.cluster = cluster
         counts = self.sum(data.n)
         self.shares = self.sum(data.k) / counts
         # p (1 - p) of the stratum, without the bias of few counts
@@ -211,9 +221,8 @@ class _Strata:
         slope = np.divide(self.sum(self.score), lever, out=np.zeros(self.size), where=lever > 0)
         left = data.k - data.n * (plane.through(data.k) + slope[self.index] * self.z)
         y, x = (p.astype(np.int64) // 2 for p in data.place)
-        _, cell = np.unique((self.index * (y.max() + 1) + y) * (x.max() + 1) + x,
-                            return_inverse=True)  # fmt: skip
-        home = np.zeros(int(cell.max()) + 1, np.int64)
+        cell, cells = _dense((self.index * (y.max() + 1) + y) * (x.max() + 1) + x)
+        home = np.zeros(cells, np.int64)
         home[cell] = self.index
         counts, residual = np.bincount(cell, data.n), np.bincount(cell, left)
         chance = self.chance[home]
@@ -225,41 +234,92 @@ class _Strata:
         scale = max(1.0, float(np.quantile(usual, 0.25) / np.quantile(by_chance, 0.25)))
         return np.asarray(value > scale * stats.chi2.ppf(_EVEN, freedom))
 
-    def result(self, dead: float) -> IntensityDependence:
-        """Return the slope and what a plot needs."""
-        _, cluster = np.unique(self.cluster, return_inverse=True)
-        scores = np.bincount(cluster, self.score)
-        information = np.bincount(cluster, self.information)
+    def part(self, cluster: Counts, dead: tuple[float, float], edges: Floats | None) -> _Part:
+        """Return the sums that are put together with those of other strips."""
+        number, size = _dense(cluster)
+        scores, information = (
+            np.bincount(number, values, minlength=size).astype(np.float64)
+            for values in (self.score, self.information)
+        )
         told = information > 0
-        scores, information = scores[told], information[told]
-        count, full = len(scores), float(information.sum())
-        bins = self._bins()
-        kept = self.information > 0
-        span = _spread(self.z[kept], self.data.n[kept])
-        if count < _FEWEST_CLUSTERS or full <= 0:
-            return IntensityDependence(np.nan, np.nan, count, span, dead, *bins)
-        slope = float(scores.sum()) / full
-        residual = ((scores - slope * information) ** 2).sum() * count / (count - 1)
-        error = float(np.sqrt(residual)) / full
-        return IntensityDependence(slope, error, count, span, dead, *bins)
-
-    def _bins(self) -> tuple[Floats, Floats, Floats]:
-        """Return brightness, difference of the logit and its error in bins of equal counts."""
         kept = self.information > 0
         k, n, z = self.data.k[kept], self.data.n[kept], self.z[kept]
-        order = np.argsort(z, kind="stable")
-        reached = np.cumsum(n[order])
-        index = np.empty(len(order), int)
-        if len(order):
-            index[order] = np.minimum((_BINS * reached / reached[-1]).astype(int), _BINS - 1)
+        quantiles = _quantiles(z, n)
+        edges = quantiles[1:-1] if edges is None else edges
         p = self.shares[self.index[kept]]
-        weight = np.bincount(index, n * p * (1 - p), minlength=_BINS)
-        excess = np.bincount(index, k - n * p, minlength=_BINS)
-        counts = np.bincount(index, n, minlength=_BINS)
-        middle = np.bincount(index, n * z, minlength=_BINS)
-        there = weight > 0
-        weight = weight[there]
-        return middle[there] / counts[there], excess[there] / weight, 1 / np.sqrt(weight)
+        index = np.searchsorted(edges, z)
+        bins = [
+            np.bincount(index, weight, minlength=_BINS)
+            for weight in (n * p * (1 - p), k - n * p, n, n * z)
+        ]
+        return _Part(scores[told], information[told], dead, edges, quantiles, np.array(bins))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What one strip of the map contributes.
+
+    Scores and information (cluster,); the sum of slopes by dead time times their
+    weights, and of the weights; edges of the bins; 5th and 95th percentile of z first
+    and last among the quantiles; and for each bin its weight, excess, counts, and
+    counts times z.
+    """
+
+    scores: Floats
+    information: Floats
+    dead: tuple[float, float]
+    edges: Floats
+    quantiles: Floats
+    bins: Floats
+
+
+def _together(parts: list[_Part]) -> IntensityDependence:
+    """Return the slope of all strips, and what a plot needs."""
+    if not parts:
+        nothing = np.zeros(0)
+        return IntensityDependence(np.nan, np.nan, 0, 0.0, np.nan, nothing, nothing, nothing)
+    weight, excess, counts, moment = np.sum([part.bins for part in parts], axis=0)
+    there = weight > 0
+    bins = (
+        moment[there] / counts[there],
+        excess[there] / weight[there],
+        1 / np.sqrt(weight[there]),
+    )
+    slopes, weights = np.sum([part.dead for part in parts], axis=0)
+    dead = float(slopes / weights) if weights > 0 else float("nan")
+    span = float(np.median([part.quantiles[-1] - part.quantiles[0] for part in parts]))
+    scores = np.concatenate([part.scores for part in parts])
+    information = np.concatenate([part.information for part in parts])
+    count, full = len(scores), float(information.sum())
+    if count < _FEWEST_CLUSTERS or full <= 0:
+        return IntensityDependence(np.nan, np.nan, count, span, dead, *bins)
+    slope = float(scores.sum()) / full
+    residual = ((scores - slope * information) ** 2).sum() * count / (count - 1)
+    error = float(np.sqrt(residual)) / full
+    return IntensityDependence(slope, error, count, span, dead, *bins)
+
+
+def _quantiles(z: Floats, weight: Floats) -> Floats:
+    """Return the 5th percentile, the inner edges of bins of equal weight, and the 95th."""
+    shares = np.array([0.05, *(np.arange(1, _BINS) / _BINS), 0.95])
+    if not len(z):
+        return np.zeros(len(shares))
+    order = np.argsort(z)
+    reached = np.cumsum(weight[order])
+    at = np.searchsorted(reached, shares * reached[-1])
+    return np.asarray(z[order][np.minimum(at, len(z) - 1)])
+
+
+def _dense(numbers: Counts) -> tuple[Counts, int]:
+    """Return numbers from 0 on without gaps, in the same order, and how many there are."""
+    largest = int(numbers.max(initial=-1))
+    if largest > 8 * len(numbers) + 1024:
+        known, index = np.unique(numbers, return_inverse=True)
+        return np.asarray(index, dtype=np.int64), len(known)
+    occurs = np.zeros(largest + 1, dtype=bool)
+    occurs[numbers] = True
+    rank = np.cumsum(occurs) - 1
+    return rank[numbers], int(occurs.sum())
 
 
 class _Planes:
@@ -296,37 +356,48 @@ def _brightness(total: Counts) -> tuple[Floats, int]:
     return np.asarray(window_sum(total, side) / pixels), side**2
 
 
-def _strata(shape: tuple[int, ...], labels: ArrayLike | None, block: int) -> tuple[Counts, Counts]:
-    """Return the numbers of stratum and cluster of each pixel."""
-    y, x = (np.arange(n) // block for n in shape)
-    across = int(x[-1]) + 1
-    stratum = y[:, None] * across + x[None, :]
-    blocks = (int(y[-1]) + 1) * across
-    # small maps have smaller clusters, so that there are some
-    side = int(np.clip(np.sqrt(blocks / 36), 1, _CLUSTER))
-    cluster = (y // side)[:, None] * across + (x // side)[None, :]
-    if labels is not None:
-        names = np.asarray(labels).astype(np.int64)
-        stratum = stratum * (int(names.max()) + 1) + names
-    return stratum, cluster
+@dataclass(frozen=True)
+class _Grid:
+    """Blocks of pixels, and clusters of blocks, over an image."""
+
+    shape: tuple[int, int]
+    block: int
+    side: int  # of a cluster, in blocks
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], block: int) -> _Grid:
+        blocks = int(np.prod([-(-n // block) for n in shape]))
+        # small maps have smaller clusters, so that there are some
+        side = int(np.clip(np.sqrt(blocks / 36), 1, _CLUSTER))
+        return cls((int(shape[0]), int(shape[1])), block, side)
+
+    def strips(self) -> list[slice]:
+        """Return rows that hold whole clusters, so that memory for each is small."""
+        tall = self.block * self.side
+        rows = max(1, _STRIP // (self.shape[1] * tall)) * tall
+        return [slice(top, top + rows) for top in range(0, self.shape[0], rows)]
+
+    def numbers(self, rows: slice, labels: Counts | None) -> tuple[Counts, Counts]:
+        """Return the numbers of stratum and cluster of each pixel of some rows."""
+        y = np.arange(*rows.indices(self.shape[0])) // self.block
+        x = np.arange(self.shape[1]) // self.block
+        across = int(x[-1]) + 1
+        stratum = (y - y[0])[:, None] * across + x[None, :]
+        cluster = (y // self.side)[:, None] * across + (x // self.side)[None, :]
+        if labels is not None:
+            part = labels[rows]
+            stratum = stratum * (int(part.max()) + 1) + part
+        return stratum, cluster
 
 
-def _spread(z: Floats, weight: Floats) -> float:
-    """Return the distance of the 5th to the 95th percentile, weighted."""
-    if not len(z):
-        return 0.0
-    order = np.argsort(z)
-    reached = np.cumsum(weight[order])
-    low, high = np.searchsorted(reached, np.array([0.05, 0.95]) * reached[-1])
-    return float(z[order][min(high, len(z) - 1)] - z[order][low])
-
-
-def _dead_time_slope(strata: _Strata, bright: Floats, pulses: Floats, pooled: int) -> float:
-    """Return the slope that dead time gives, weighted like the one that is measured."""
+def _dead_time_slope(
+    strata: _Strata, bright: Floats, pulses: Floats, pooled: int
+) -> tuple[float, float]:
+    """Return the slope that dead time gives times its weight, and that weight."""
     share, weight = strata.shares[strata.index], strata.information
     told = (pulses > 0) & (weight > 0)
     if not told.any():
-        return float("nan")
+        return 0.0, 0.0
     rate, share, weight = bright[told] / pulses[told], share[told], weight[told]
     kept = []
     for part in (share, 1 - share):
@@ -337,7 +408,7 @@ def _dead_time_slope(strata: _Strata, bright: Floats, pulses: Floats, pooled: in
     varied = float((strata.data.n * strata.z**2)[told].sum()) * np.log(2) ** 2
     counting = min(1.0, int(told.sum()) / pooled / varied)
     slopes = counting * by_counting + (1 - counting) * by_brightness
-    return float((slopes * weight).sum() / weight.sum() * np.log(2))
+    return float((slopes * weight).sum() * np.log(2)), float(weight.sum())
 
 
 def intensity_finding(found: IntensityDependence, confidence: float = 0.95) -> Finding:

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_liso.fields import STAGE_POSITION, stage_corners, stitch
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
+from napari_liso.plugin.frame_choice import applied
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.main import Dock
 from napari_liso.plugin.widgets.parts import Panel, enable
@@ -76,7 +77,7 @@ class Field:
             layer.translate = (*layer.translate[:-2], *corner)
 
     def placed(self) -> Acquisition:
-        """Return the acquisition with the pixel size that its layers have.
+        """Return the acquisition with the pixel size and the frames that its layers have.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class Field:
                 f"'{layer.name}' is turned or transformed; fields can only be shifted, since "
                 "counts are not interpolated"
             )
-        return replace(self.acquisition, pixel_size=ly.pixel_size_from_layer(layer))
+        return replace(applied(self.acquisition), pixel_size=ly.pixel_size_from_layer(layer))
 
 
 def fields_in(viewer: ViewerModel) -> list[Field]:
