@@ -66,6 +66,16 @@ def test_frames_are_read_one_by_one_and_once(pulses: Any) -> None:
     assert [stack.read for stack in stacks] == [3, 3]
 
 
+def test_pulses_are_read_one_by_one() -> None:
+    pulses = np.full((3, 7, 9), 30)
+    pulses[1, :, :4] = 0
+    n6, n7 = (np.where(pulses > 0, n, 0) for n in frames())
+    lazy = sums_of(n6, n7, pulses=OneByOne(pulses))
+    plain = sums_of(n6, n7, pulses=pulses)
+    np.testing.assert_array_equal(lazy.tracer.ions, plain.tracer.ions)
+    np.testing.assert_array_equal(lazy.pixels, plain.pixels)
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_no_copy_of_the_stack_is_made(dtype: Any) -> None:
     n6, n7 = (np.ones((64, 128, 128), dtype) for _ in range(2))

@@ -202,7 +202,7 @@ def sum_ions(n6: Any, n7: Any, pulses: ArrayLike | None = None) -> IonSums:
         return IonSums(
             Sum(light.total()), Sum(heavy.total()), np.broadcast_to(np.int64(1), light.image)
         )
-    return _without_dead_time(light, heavy, _checked_pulses(pulses, light))
+    return _without_dead_time(light, heavy, _Pulses(pulses, light))
 
 
 class _Stack:
@@ -275,34 +275,60 @@ def _whole(array: NDArray[Any], name: str) -> Counts:
     return counts
 
 
-def _checked_pulses(pulses: ArrayLike, stack: _Stack) -> Floats:
-    """Return pulses as a view (frame, y, x), or (frame, 1, 1) if all pixels have as many."""
-    _refuse_masked(pulses, "pulses")
-    array = np.asarray(pulses, dtype=np.float64)
-    if not np.all((array >= 0) & np.isfinite(array)):
-        raise ValueError("pulses must be positive numbers")
-    shape = (stack.frames, *stack.image)
-    try:
-        if np.broadcast_shapes(array.shape, shape) != shape:
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"pulses has shape {array.shape}, which does not fit counts of (frame, y, x) {shape}"
-        ) from None
-    if array.size == 1 or array.shape[-2:] == (1, 1):
-        return np.broadcast_to(array.reshape(-1, 1, 1), (stack.frames, 1, 1))
-    return np.broadcast_to(array, shape)
+class _Pulses:
+    """Pulses behind each frame of a stack, made floats when a frame is asked for.
+
+    A frame is (y, x), or (1, 1) if all pixels have as many.
+    """
+
+    def __init__(self, pulses: Any, stack: _Stack) -> None:
+        _refuse_masked(pulses, "pulses")
+        shape = (stack.frames, *stack.image)
+        is_lazy = all(hasattr(pulses, a) for a in ("shape", "dtype", "__getitem__"))
+        self.array = pulses if is_lazy and tuple(pulses.shape) == shape else np.asarray(pulses)
+        given = tuple(int(n) for n in self.array.shape)
+        if np.dtype(self.array.dtype).kind not in "uif":
+            raise ValueError("pulses must be positive numbers")
+        try:
+            if np.broadcast_shapes(given, shape) != shape:
+                raise ValueError
+        except ValueError:
+            raise ValueError(
+                f"pulses has shape {given}, which does not fit counts of (frame, y, x) {shape}"
+            ) from None
+        if given != shape:
+            even = int(np.prod(given)) == 1 or given[-2:] == (1, 1)
+            image = (1, 1) if even else stack.image
+            array = self.array.reshape((1,) * (3 - len(given)) + given)
+            self.array = np.broadcast_to(array, (array.shape[0], *image))
+        self.frames = stack.frames
+
+    def frame(self, number: int) -> Floats:
+        """Return the pulses of one frame."""
+        array = np.asarray(self.array[number if self.array.shape[0] > 1 else 0], np.float64)
+        if not np.all((array >= 0) & np.isfinite(array)):
+            raise ValueError("pulses must be positive numbers")
+        return array
+
+    def total(self) -> Floats:
+        """Return the sum of the frames, read one at a time."""
+        if self.array.shape[0] == 1:
+            return self.frame(0) * self.frames
+        total = self.frame(0).copy()
+        for number in range(1, self.frames):
+            total += self.frame(number)
+        return total
 
 
-def _without_dead_time(light: _Stack, heavy: _Stack, pulses: Floats) -> IonSums:
+def _without_dead_time(light: _Stack, heavy: _Stack, pulses: _Pulses) -> IonSums:
     """Correct frame by frame, frames of few pulses joined, and sum."""
-    in_all = pulses.sum(axis=0)
+    in_all = pulses.total()
     left = in_all.copy()  # pulses of frames to come, of each pixel
     open_pulses = np.zeros_like(left)
     saturated = np.zeros(light.image, dtype=bool)
     running = [_Running(light), _Running(heavy)]
     for number in range(light.frames):
-        beneath = pulses[number]
+        beneath = pulses.frame(number)
         left -= beneath
         open_pulses += beneath
         for one in running:
