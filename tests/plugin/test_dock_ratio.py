@@ -471,8 +471,9 @@ def test_background_and_hydride_are_taken_from_layers(viewer: ViewerModel, qtbot
     assert form.ask.box.currentText() == "7LiH"
     assert form.ask.width_ratio.isHidden()
     form.ask.accept()
-    # h = N8 / N7', N7' = N7 - h N6: 100 h^2 - 1000 h + 20 = 0
-    expected = (1000 - np.sqrt(1000**2 - 4 * 100 * 20)) / 200
+    # h = N8 / N7', N7' = N7 - h N6; 1.5 of the 200 N6 are background:
+    # 198.5 h^2 - 2000 h + 40 = 0
+    expected = (2000 - np.sqrt(2000**2 - 4 * 198.5 * 40)) / (2 * 198.5)
     assert dock.context.corrections.hydride_ratio.value == pytest.approx(expected)
 
 
