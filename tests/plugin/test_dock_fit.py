@@ -16,6 +16,7 @@ from napari_liso.diffusion.results import Estimate, Population
 from napari_liso.microstructure.boundaries import find_boundaries
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import give_pulses
+from napari_liso.plugin.far_field import give_far_field
 from napari_liso.plugin.widgets.main import AllSteps
 from napari_liso.plugin.widgets.parts import format_estimate, interval, scientific
 from napari_liso.plugin.widgets.results import summary
@@ -41,6 +42,24 @@ def ready(dock: AllSteps, viewer: ViewerModel, fake_fit: FakeFit) -> AllSteps:
     add_map(viewer)
     add_boundaries(viewer)
     return dock
+
+
+def test_a_measured_far_field_is_the_fraction_before(
+    ready: AllSteps, viewer: ViewerModel, fake_fit: FakeFit, qtbot
+) -> None:
+    form = ready.fit.form
+    give_far_field(viewer.layers["6Li"], Measured(0.0812, 0.0004, "region 2 of 'Labels'"))
+    assert form.background.value() == pytest.approx(0.0812)
+    assert "region 2 of 'Labels'" in form.background.toolTip()
+    assert "0.0004" in form.background.toolTip()
+    form.background.setValue(0.08)  # typed by hand: the same measurement does not come back
+    viewer.layers["6Li"].scale = (2, 2)
+    assert form.background.value() == pytest.approx(0.08)
+    ready.fit.start()
+    finish(qtbot, ready.fit.task)
+    assert fake_fit.calls[-1]["experiment"].background_fraction == pytest.approx(0.08)
+    give_far_field(viewer.layers["6Li"], None)
+    assert "region 2" not in form.background.toolTip()
 
 
 def test_the_fit_gets_the_experiment_in_si(ready: AllSteps, fake_fit: FakeFit, qtbot) -> None:

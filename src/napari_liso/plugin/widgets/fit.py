@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from napari_liso.diffusion.experiment import EDGES, Experiment, Stage
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
+from napari_liso.plugin.far_field import far_field_of
 from napari_liso.plugin.fit_input import corrections_in_words, fit_keywords
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.parts import MessageLine, Panel, enable, form, wide
@@ -27,6 +28,7 @@ from napari_liso.units import from_um, to_um
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
 
+    from napari_liso.counting.measured import Measured
     from napari_liso.diffusion.results import DiffusionFit
     from napari_liso.microstructure.boundaries import Boundaries
 
@@ -83,6 +85,9 @@ def _beside(*widgets: QWidget) -> QHBoxLayout:
     return row
 
 
+_BACKGROUND_TIP = "6Li / (6Li + 7Li) of the sample before the exchange; natural lithium is 0.0759"
+
+
 class ExperimentForm(QWidget):
     """What was done to the sample, in the units of the laboratory."""
 
@@ -107,10 +112,7 @@ class ExperimentForm(QWidget):
         self.source = _spin(
             0.95, 0.0, 1.0, 4, "6Li / (6Li + 7Li) of the source, a number from 0 to 1"
         )
-        self.background = _spin(
-            0.0759, 0.0, 1.0, 4, "6Li / (6Li + 7Li) of the sample before the exchange; natural "
-            "lithium is 0.0759"
-        )  # fmt: skip
+        self.background = _spin(0.0759, 0.0, 1.0, 4, _BACKGROUND_TIP)
         rows = form()
         rows.addRow("Exchange", _beside(self.duration, self.duration_unit))
         rows.addRow("Then anneal", self.anneal)
@@ -158,6 +160,17 @@ class ExperimentForm(QWidget):
             self.edge.setCurrentIndex(EDGES.index(described["source"]))
         self.source.setValue(described["source_fraction"])
         self.background.setValue(described["background_fraction"])
+
+    def take_background(self, measured: Measured | None) -> None:
+        """Take the fraction far from the source from its measurement; None: it is typed again."""
+        self.background.setToolTip(_BACKGROUND_TIP)
+        if measured is not None:
+            self.background.setValue(measured.value)
+            self.background.setToolTip(
+                f"{_BACKGROUND_TIP}. Taken from {measured.source}: {measured.value:.4f} ± "
+                f"{measured.error:.4f} (one standard error). The fit counts it as exact and warns "
+                "where such an error would matter"
+            )
 
 
 @dataclass(frozen=True)
@@ -212,6 +225,7 @@ class FitPanel(Panel):
         self.cancel_button.clicked.connect(self.stop)
         self._request: _Request | None = None
         self._filled_from: Layer | None = None
+        self._far_field: Measured | None = None
         for signal in (
             context.layers_changed,
             context.tracer.changed,
@@ -268,6 +282,10 @@ class FitPanel(Panel):
         if tracer is not None and tracer != self._filled_from:
             self._filled_from = tracer
             self._fill_from(tracer)
+        measured = far_field_of(tracer)
+        if measured != self._far_field:
+            self._far_field = measured
+            self.form.take_background(measured)
 
     def _missing(self) -> str:
         if self.task.running:
