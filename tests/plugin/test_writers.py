@@ -247,6 +247,14 @@ class TestTables:
         assert table["label"].tolist() == ["a", "b"]
         assert table["y_of_layer"].tolist() == [7, 8]
 
+    def test_a_column_called_as_the_rows(self, viewer: ViewerModel, tmp_path: Path) -> None:
+        # as the layers of landmarks have
+        viewer.add_points([[1, 2], [3, 4]], features={"number": [7, 8]})
+        (saved,) = viewer.layers.save(str(tmp_path / "marks.csv"), plugin=OURS)
+        _, table = csv_of(Path(saved))
+        assert table["number"].tolist() == [1, 2]
+        assert table["number_of_layer"].tolist() == [7, 8]
+
     def test_shapes_and_several_layers(self, viewer: ViewerModel, tmp_path: Path) -> None:
         viewer.add_shapes(
             [[[0, 0], [0, 4], [2, 4], [2, 0]], [[1, 1], [5, 9]]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_liso.acquisition import Acquisition
+    from napari_liso.counting.corrections import Corrections
 
 __all__ = [
     "counted_behind",
@@ -27,6 +29,7 @@ __all__ = [
     "counts_plane",
     "ordered_pair",
     "pulses_in_words",
+    "turned_round",
     "why_no_dead_time",
 ]
 
@@ -77,6 +80,29 @@ def counts_plane(layer: Layer) -> NDArray[np.int64]:
     for frame in range(stack.shape[0]):
         total += np.asarray(stack[frame]).astype(np.int64)
     return total
+
+
+def turned_round(corrections: Corrections, kept: Corrections) -> Corrections:
+    """Return the corrections of a pair for the same pair the other way round.
+
+    Parameters
+    ----------
+    corrections
+        Of a to b: each keeps its background, and the instrument multiplies b/a by 1/alpha.
+    kept
+        Those of b to a so far. The hydride is taken from these: that of a falls on b or on
+        none, never the other way.
+    """
+    alpha = corrections.fractionation
+    if alpha.value != 1 or alpha.error:
+        alpha = replace(alpha, value=1 / alpha.value, error=alpha.error / alpha.value**2)
+    first, second = corrections.background
+    return replace(
+        corrections,
+        background=(second, first),
+        hydride_ratio=kept.hydride_ratio,
+        fractionation=alpha,
+    )
 
 
 def counts_key(layer: Layer) -> Hashable:

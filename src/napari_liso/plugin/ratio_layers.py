@@ -75,10 +75,13 @@ def ratio_layer(
     limits = limits or weighted_limits(ratio.value, ratio.counts)
     data = np.where(np.isfinite(ratio.value), ratio.value, np.nan)  # no 7Li at all: no number
     record = provenance(RATIO, sources, bin=bin, **parameters, contrast_limits=list(limits))
-    return _image(
+    shift = 1000.0 if parameters.get("quantity") == "delta" else 0.0
+    made = _image(
         data.astype(np.float32), name, placement.binned(bin), record, limits,
         colours.FRACTION_COLORMAP, ratio,
     )  # fmt: skip
+    made[1]["gamma"] = _gamma(data, limits, shift)
+    return made
 
 
 def half_interval_layer(
@@ -87,21 +90,27 @@ def half_interval_layer(
     placement: Placement,
     *,
     bin: int = 1,
+    limits: tuple[float, float] | None = None,
     sources: Iterable[str] = (),
     **parameters: Any,
 ) -> LayerData:
-    """Image layer of half the width of the interval of each pixel, in the units of the value."""
+    """Image layer of half the width of the interval of each pixel, in the units of the value.
+
+    `limits` are those of the map: where most pixels are known better, the colours end at their
+    span, beyond which a pixel tells nothing.
+    """
     with np.errstate(invalid="ignore"):
         half = (values.upper - values.lower) / 2
     half = np.where(np.isfinite(half), half, np.nan)
     known = half[np.isfinite(half)]
     top = float(np.percentile(known[:: max(1, known.size // 200_000)], 99)) if known.size else 1.0
-    limits = (0.0, top if top > 0 else 1.0)
-    record = provenance(
-        HALF_INTERVAL, sources, bin=bin, **parameters, contrast_limits=list(limits)
-    )
+    span = top if limits is None else limits[1] - limits[0]
+    if known.size and np.median(known) < span / 2:
+        top = min(top, span)
+    ends = (0.0, top if top > 0 else 1.0)
+    record = provenance(HALF_INTERVAL, sources, bin=bin, **parameters, contrast_limits=list(ends))
     return _image(
-        half.astype(np.float32), name, placement.binned(bin), record, limits, _UNCERTAINTY_COLORMAP
+        half.astype(np.float32), name, placement.binned(bin), record, ends, _UNCERTAINTY_COLORMAP
     )
 
 
@@ -164,6 +173,22 @@ def hue_intensity_layer(
         **placement.binned(bin).arguments,
     }
     return picture, arguments, "image"
+
+
+def _gamma(values: NDArray[np.float64], limits: tuple[float, float], shift: float) -> float:
+    """Return the gamma of a map: below 1 where ratios of 1 : 30 would leave most of it dark.
+
+    The layer's own setting, which the colour scale on the canvas shows. `shift` makes
+    values proportional to the ratio.
+    """
+    low, high = limits
+    finite = values[np.isfinite(values)]
+    if not finite.size or high + shift <= 30 * max(low + shift, 0.0):
+        return 1.0
+    middle = (float(np.median(finite[:: max(1, finite.size // 200_000)])) - low) / (high - low)
+    if not 0 < middle < 0.1:
+        return 1.0
+    return float(np.clip(np.log(0.4) / np.log(middle), 0.2, 1.0))
 
 
 def _image(

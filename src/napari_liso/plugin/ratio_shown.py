@@ -53,6 +53,15 @@ class RatioLayers:
         """Let the layers be; another pair is chosen."""
         self._made, self._shown, self._quantity = {}, {}, None
 
+    def put_away(self, tracer: Layer, other: Layer) -> None:
+        """Hide what was made of a pair: its colours and scales would lie over the next one's."""
+        for layer in self._viewer.layers:
+            record = layer.metadata.get(ly.PROVENANCE, {})
+            ours = _is_map(layer, None) or ly.role_of(layer) in EXTRAS
+            same = list(record.get("sources", ())) == [tracer.name, other.name]
+            if ours and same and layer.visible:
+                layer.visible = False
+
     def find(self, tracer: Layer, other: Layer, quantity: str | None = None) -> Layer | None:
         """Return the map of a pair; where `quantity` is None the one in sight, else any."""
         own = self._made.get((quantity or "", "map"))
@@ -150,7 +159,7 @@ class RatioLayers:
             self._put((quantity, rl.COUNTS), data, found, (result.map, facts))
         if rl.HALF_INTERVAL in wanted:
             name = self._extra_name(base, rl.HALF_INTERVAL, tracer)
-            data = rl.half_interval_layer(result.map, name, **common)
+            data = rl.half_interval_layer(result.map, name, limits=result.limits, **common)
             self._put((quantity, rl.HALF_INTERVAL), data, found, (result.map, facts))
         name = ly.result_name(base, tracer.name)
         make: Callable[..., ly.LayerData] = ly.fraction_layer
@@ -204,8 +213,13 @@ class RatioLayers:
         """Show the layers of the quantity that was chosen, hide those of the former one."""
         if quantity != self._quantity:
             for (of, _), layer in self._made.items():
-                if layer in self._viewer.layers and (of == quantity or self._quantity is not None):
-                    layer.visible = of == quantity
+                if layer not in self._viewer.layers:
+                    continue
+                # napari draws the canvas anew with each, changed or not
+                if of == quantity and not layer.visible:
+                    layer.visible = True
+                elif of != quantity and self._quantity is not None and layer.visible:
+                    layer.visible = False
         self._quantity = quantity
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "HueOptions",
     "RatioOptions",
     "RatioResult",
+    "ratio_limits",
     "sum_counted",
     "weighted_limits",
     "work_out",
@@ -192,7 +193,7 @@ def work_out(
             corrections=corrections,
             map=values,
             whole=whole,
-            limits=_limits(values, options.quantity),
+            limits=_limits(values, options),
             picture=None,
             hue=None,
             sums=sums if sums.counts.size <= _LARGEST_KEPT else None,
@@ -280,25 +281,81 @@ def _maps(sums: IonSums, options: RatioOptions, corrections: Corrections) -> tup
     return made[0].delta(options.reference), made[1].delta(options.reference)
 
 
-def _limits(values: FractionMap | RatioMap, quantity: str) -> tuple[float, float]:
+def _limits(values: FractionMap | RatioMap, options: RatioOptions) -> tuple[float, float]:
     """Return colour limits for a map."""
-    if quantity == "fraction":
+    if options.quantity == "fraction":
         limits = colours.fraction_limits(values.value, values.counts)
         return colours.readable_limits(*limits)
-    return weighted_limits(values.value, values.counts)
+    if options.quantity == "ratio":
+        return ratio_limits(values.value, values.counts)
+    reference = options.reference
+    low, high = ratio_limits((values.value / 1000 + 1) * reference, values.counts)
+    return 1000 * (low / reference - 1), 1000 * (high / reference - 1)
 
 
 def weighted_limits(values: NDArray[Any], counts: NDArray[Any]) -> tuple[float, float]:
     """Return the 0.5 and 99.5 percentile of values, every ion counting once; never one number."""
+    ends = _percentiles(values, counts, (0.005, 0.995))
+    return (0.0, 1.0) if ends is None else _apart(*ends)
+
+
+def ratio_limits(ratio: NDArray[Any], counts: NDArray[Any]) -> tuple[float, float]:
+    """Return colour limits of a ratio a/b that pixels of few b do not set.
+
+    Where b is one or two counts, a/b is anything: of an enriched grain the
+    percentiles of single pixels are many times its ratio. The limits are those
+    of squares of pixels whose b are added; single pixels widen them only as far
+    as one ion in twenty.
+
+    Parameters
+    ----------
+    ratio
+        (y, x), NaN without counts.
+    counts
+        a + b of each pixel.
+    """
+    narrow = _percentiles(ratio, counts, (0.25, 0.75))
+    full = _percentiles(ratio, counts, (0.005, 0.995))
+    known = np.isfinite(ratio) & (counts > 0) & (ratio > -1)
+    below = np.where(known, counts / (1 + np.where(known, ratio, 0.0)), 0.0)  # b
+    above = np.where(known, counts - below, 0.0)
+    if narrow is None or full is None or not below.any():
+        return 0.0, 1.0
+    # a hundred counts or so of the rarer one
+    rare = float(np.minimum(above.mean(), below.mean()))
+    side = int(np.clip(np.ceil(np.sqrt(100 / max(rare, 1e-9))), 1, max(1, min(ratio.shape) // 8)))
+    a, b = (_added(part, side) for part in (above, below))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        squares = _percentiles(a / b, a + b, (0.005, 0.995)) or narrow
+    return _apart(
+        min(narrow[0], max(full[0], squares[0])), max(narrow[1], min(full[1], squares[1]))
+    )
+
+
+def _added(values: NDArray[Any], side: int) -> NDArray[Any]:
+    """Return the sums of squares of pixels; what is left at the end is left out."""
+    y, x = (length // side for length in values.shape)
+    return values[: y * side, : x * side].reshape(y, side, x, side).sum(axis=(1, 3))
+
+
+def _percentiles(
+    values: NDArray[Any], counts: NDArray[Any], shares: tuple[float, float]
+) -> tuple[float, float] | None:
+    """Return two percentiles of values, every ion counting once; None without any."""
     good = np.isfinite(values) & (counts > 0)
     if not good.any():
-        return 0.0, 1.0
+        return None
     order = np.argsort(values[good])
     ranked, weight = values[good][order], np.cumsum(counts[good][order], dtype=float)
-    low, high = ranked[np.searchsorted(weight, (0.005 * weight[-1], 0.995 * weight[-1]))]
+    low, high = ranked[np.searchsorted(weight, np.array(shares) * weight[-1])]
+    return float(low), float(high)
+
+
+def _apart(low: float, high: float) -> tuple[float, float]:
+    """Return limits that are no single number."""
     least = 0.02 * max(abs(low), abs(high)) or 1.0
     short = max(0.0, least - (high - low)) / 2
-    return float(low - short), float(high + short)
+    return low - short, high + short
 
 
 def _coloured(made: RatioResult, hue: HueOptions, report: Report) -> RatioResult:

@@ -35,7 +35,8 @@ def update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
     limits = arguments.get("contrast_limits")
     if limits is not None:
         ours = before.get("contrast_limits")
-        if ours is not None and np.allclose(ours, layer.contrast_limits):
+        as_ours = ours is not None and np.allclose(ours, layer.contrast_limits)
+        if as_ours and not np.array_equal(limits, layer.contrast_limits):
             layer.contrast_limits = limits
     arguments["metadata"][PROVENANCE]["dressed"] = before.get("dressed", False)
     kept, new = layer.metadata.get(OBJECT), arguments["metadata"].get(OBJECT)

@@ -292,7 +292,8 @@ def _table(data: Any, state: Mapping[str, Any], kind: str) -> tuple[pd.DataFrame
         table, units = _places(middles, state, "middle_")
         table.insert(0, "shape", list(state.get("shape_type", [""] * len(data))))
     for column in features:
-        table[column if column not in table else f"{column}_of_layer"] = features[column]
+        taken = column in table or column == "number"
+        table[f"{column}_of_layer" if taken else column] = features[column]
     table.index = pd.Index(numbers, name="number")
     return table, units
 
@@ -332,7 +333,7 @@ def _label_table(
             if place.pixel_size is not None:
                 side = [float((1.0 * u).to("um").magnitude) for u in state["units"][-2:]]
                 one = abs(float(np.linalg.det(place.linear))) * float(np.prod(side))
-                table.insert(1, "area", table["pixels"] * one)
+                table.insert(1, "area", table["pixels"] * float(f"{one:.12g}"))
                 units["area"] = "um2"
     table.index.name = "label"
     return table, units

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
@@ -112,7 +113,7 @@ class CorrectionsForm(QWidget):
         self.dead_time.setEnabled(not missing)
         self.dead_time.setToolTip(f"Not possible: {missing}" if missing else _DEAD_TIME_TIP)
         known = "" if counts is None or missing else pulses_in_words(counts[0])
-        self.dead_time_note.say(missing or known)
+        self.dead_time_note.say(_sentence(missing or known))
         names = ("a", "b") if counts is None else tuple(ly.channel_of(x) for x in counts)
         for row, name, measured in zip(self.background, names, kept.background, strict=True):
             row.label.setText(name if len(name) <= 8 else f"{name[:7]}…")
@@ -222,6 +223,7 @@ class CorrectionsForm(QWidget):
 
         try:
             found = background_from_window(counts_plane(layer), width_ratio)
+            _require_less_than_peak(found, layer, self.context.counts, which)
             both = list(self.context.corrections.background)
             both[which] = _from_layer(found, layer)
             self._set(replace(self.context.corrections, background=(both[0], both[1])))
@@ -270,6 +272,20 @@ def _is_of_an_ion(layer: Layer) -> bool:
     return True
 
 
+def _require_less_than_peak(
+    background: Measured, layer: Layer, counts: tuple[Layer, Layer] | None, which: int
+) -> None:
+    """Refuse a background that is more than all that was counted: another peak, or electrons."""
+    if counts is None:
+        return
+    peak = float(np.mean(counts_plane(counts[which])))
+    if background.value > peak:
+        raise ValueError(
+            f"'{layer.name}' has {background.value:.4g} counts a pixel, '{counts[which].name}' "
+            f"itself {peak:.4g}: it is no window beside the peak. Choose one where no ion arrives"
+        )
+
+
 def _may_be_hydride(layer: Layer) -> bool:
     mass = layer.metadata.get(ly.PROVENANCE, {}).get("mass")
     return "H" in ly.channel_of(layer) or (mass is not None and abs(mass - 8.023) < 0.1)
@@ -278,6 +294,10 @@ def _may_be_hydride(layer: Layer) -> bool:
 def _from_layer(measured: Measured, layer: Layer) -> Measured:
     """Name the layer in the source of what was estimated from it."""
     return replace(measured, source=f"layer '{layer.name}': {measured.source}")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _heading(text: str) -> QLabel:

@@ -136,7 +136,13 @@ class Dock(QScrollArea):
                     task = getattr(step.panel, name, None)
                     if task is not None:
                         task.cancel()
+            QTimer.singleShot(0, self._end)
         return bool(super().event(event))
+
+    def _end(self) -> None:
+        """Stop following the layers for good; a script may still hold on to the dock."""
+        if isalive(self) and self.parent() is None:
+            self.deleteLater()
 
     def _refresh_steps(self) -> None:
         for step in self.steps:

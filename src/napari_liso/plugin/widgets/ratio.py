@@ -17,7 +17,12 @@ from napari_liso.plugin.context import Context
 from napari_liso.plugin.frames import frame_facts
 from napari_liso.plugin.newest import Newest
 from napari_liso.plugin.overlays import show_scale_bar
-from napari_liso.plugin.ratio_input import counted_behind, counts_key, ordered_pair
+from napari_liso.plugin.ratio_input import (
+    counted_behind,
+    counts_key,
+    ordered_pair,
+    turned_round,
+)
 from napari_liso.plugin.ratio_layers import HUE_INTENSITY, RATIO
 from napari_liso.plugin.ratio_shown import (
     RatioLayers,
@@ -28,6 +33,7 @@ from napari_liso.plugin.ratio_shown import (
 )
 from napari_liso.plugin.ratio_words import result_in_words
 from napari_liso.plugin.ratio_work import RatioOptions, RatioResult, work_out
+from napari_liso.plugin.records import corrections_of
 from napari_liso.plugin.script_text import ratio_script, source_of
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.parts import Panel, enable
@@ -258,10 +264,17 @@ class RatioPanel(Panel):
 
     def _on_swap(self) -> None:
         counts = self.context.counts
-        if counts is not None:
-            tracer, other = counts
-            self.context.tracer.choose(other)
-            self.context.other.choose(tracer)
+        if counts is None:
+            return
+        tracer, other = counts
+        made = self.map_layer() is not None
+        corrections = turned_round(self.context.corrections, corrections_of(other))
+        self.context.tracer.choose(other)
+        self.context.other.choose(tracer)
+        self.context.set_corrections(corrections)
+        if made and self.live.isChecked():
+            self.layers.put_away(tracer, other)
+            self.newest.ask()
 
     # --- running ------------------------------------------------------------------------------
 

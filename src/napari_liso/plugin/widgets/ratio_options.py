@@ -40,6 +40,7 @@ class QuantityForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.formula = QLabel()
+        self.formula.setWordWrap(True)  # long names must not widen the dock
         self.formula.setToolTip("What each pixel shows; the isotopes are chosen under Data")
         self.swap_button = QToolButton()
         self.swap_button.setText("⇄")

@@ -79,6 +79,7 @@ class RegionsPanel(Panel):
         self._seen: Hashable = None
         self._asked: Layer | None = None  # the one that is being worked out
         self._unnamed = False  # a shape was drawn to its end
+        self._said = ""  # about the table, last
         self._connect()
         self._on_layers()
 
@@ -155,6 +156,7 @@ class RegionsPanel(Panel):
             for name in _selections_of(layer):
                 getattr(layer.events, name).connect(self._on_selected_in_layer)
         self.message.say("")
+        self._said = ""
         self._show(None)
         self.newest.ask()
 
@@ -217,22 +219,26 @@ class RegionsPanel(Panel):
         layer = self.choice.current
         if layer is None or layer != self._asked:
             return  # another was chosen meanwhile
-        before = self.found
         self._show(found)
         note = " Its pixels are not those of the counts." if found.is_resampled else ""
         if len(found.table) == 0:
             empty = "Nothing is drawn in it yet." if is_shapes(layer) else "It is empty: paint."
-            self.message.say(f"'{layer.name}': {empty}")
-        elif before is None or found.asked.corrections == before.asked.corrections:
-            self.message.say(_in_words(found) + note)
+            words = f"'{layer.name}': {empty}"
+        else:
+            words = _in_words(found) + note
+        if words != self._said:  # else what a button has just done stays to be read
+            self.message.say(words)
+        self._said = words
 
     def _on_failed(self, error: Exception) -> None:
         """Tell in the dock alone: it may pass with the next stroke."""
+        self._said = ""
         self._show(None)
         text = str(error)
         self.message.warn(text[:1].upper() + text[1:])
 
     def _on_cancelled(self) -> None:
+        self._said = ""
         self.message.say("Stopped.")
 
     def _show(self, found: RegionsFound | None) -> None:
