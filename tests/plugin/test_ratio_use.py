@@ -123,6 +123,19 @@ def test_a_swap_makes_the_map_and_turns_the_corrections(
     assert np.allclose(viewer.layers["6Li fraction"].data, first, equal_nan=True)
 
 
+def test_a_swap_keeps_the_quantity(dock: RatioDock, viewer: ViewerModel, qtbot: Any) -> None:
+    form = dock.ratio.parts.quantity
+    for index in (2, 0):  # the topmost map is then not the one in sight
+        form.quantity.setCurrentIndex(index)
+        settle(dock, qtbot)
+    for name in ("7Li fraction", "6Li fraction"):
+        form.swap_button.click()
+        settle(dock, qtbot)
+        assert form.key == "fraction"
+        maps = [x.name for x in viewer.layers if x.visible and ly.role_of(x) != "counts"]
+        assert maps == [name]
+
+
 # --- messages and mistakes --------------------------------------------------------------------
 
 

@@ -267,11 +267,15 @@ class RatioPanel(Panel):
         if counts is None:
             return
         tracer, other = counts
-        made = self.map_layer() is not None
+        made, options = self.map_layer() is not None, self.options()
         corrections = turned_round(self.context.corrections, corrections_of(other))
         self.context.tracer.choose(other)
         self.context.other.choose(tracer)
         self.context.set_corrections(corrections)
+        # not what another map of that pair was made with
+        self.parts.quantity.show_options(options.quantity, 0.0)
+        self.parts.pooling.show_options(options)
+        self.refresh()
         if made and self.live.isChecked():
             self.layers.put_away(tracer, other)
             self.newest.ask()

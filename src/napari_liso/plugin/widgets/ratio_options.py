@@ -8,6 +8,7 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
+    QSizePolicy,
     QSpinBox,
     QToolButton,
     QWidget,
@@ -40,8 +41,8 @@ class QuantityForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.formula = QLabel()
-        self.formula.setWordWrap(True)  # long names must not widen the dock
-        self.formula.setToolTip("What each pixel shows; the isotopes are chosen under Data")
+        # long names must not widen the dock
+        self.formula.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.swap_button = QToolButton()
         self.swap_button.setText("⇄")
         self.swap_button.setToolTip("Swap the two isotopes: the other one becomes the tracer")
@@ -111,10 +112,13 @@ class QuantityForm(QWidget):
             {
                 "fraction": f"{a} / ({a} + {b})",
                 "ratio": f"{a} / {b}",
-                "delta": f"1000 · (({a} / {b}) / reference − 1)",
+                "delta": f"({a}/{b} / reference − 1) · 1000",
             }[self.key]
             if a and b
             else "choose both isotopes under Data"
+        )
+        self.formula.setToolTip(
+            f"{self.formula.text()}: what each pixel shows; the isotopes are chosen under Data"
         )
         self.swap_button.setEnabled(bool(a and b))
 
