@@ -14,8 +14,8 @@ from napari.components import ViewerModel
 
 from napari_liso.microstructure.boundaries import find_boundaries
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.widgets.band import BandPanel
 from napari_liso.plugin.widgets.main import RatioDock
+from napari_liso.plugin.widgets.regions.band import BandPanel
 
 from .conftest import PIXEL, acquisition_of, add_map, fit_of, grains_of_three, warned
 

@@ -11,8 +11,8 @@ from napari.components import ViewerModel
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.frames import choose_frames
-from napari_liso.plugin.widgets.checks import ChecksPanel
+from napari_liso.plugin.frames.behind import choose_frames
+from napari_liso.plugin.widgets.checks.panel import ChecksPanel
 from napari_liso.plugin.widgets.main import RatioDock
 
 from .conftest import acquisition_of, finish, warned

@@ -16,7 +16,7 @@ from napari_liso.diffusion.results import Estimate, Population
 from napari_liso.microstructure.boundaries import find_boundaries
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import give_pulses
-from napari_liso.plugin.far_field import give_far_field
+from napari_liso.plugin.regions.far_field import give_far_field
 from napari_liso.plugin.widgets.main import AllSteps
 from napari_liso.plugin.widgets.parts import format_estimate, interval, scientific
 from napari_liso.plugin.widgets.results import summary

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.widgets.frames import FramesPanel
+from napari_liso.plugin.widgets.frames.panel import FramesPanel
 from napari_liso.plugin.widgets.main import RatioDock
 
 from .conftest import acquisition_of, add_grains, add_map, finish, warned

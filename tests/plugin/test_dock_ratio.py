@@ -15,12 +15,12 @@ from napari_liso.acquisition import Acquisition
 from napari_liso.counting.hue_intensity import hue_intensity
 from napari_liso.counting.measured import Measured
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin import ratio_work
 from napari_liso.plugin.acquisitions import give_pulses
-from napari_liso.plugin.frames import choose_frames
-from napari_liso.plugin.widgets import ratio
+from napari_liso.plugin.frames.behind import choose_frames
+from napari_liso.plugin.ratio import work as ratio_work
 from napari_liso.plugin.widgets.main import AllSteps, RatioDock
-from napari_liso.plugin.widgets.ratio import RatioPanel
+from napari_liso.plugin.widgets.ratio import panel as ratio
+from napari_liso.plugin.widgets.ratio.panel import RatioPanel
 
 from .conftest import acquisition_of, add_map, finish, warned
 

@@ -17,12 +17,12 @@ from qtpy.QtWidgets import QApplication
 
 from napari_liso.isotopes import natural_fraction
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.far_field import far_field_of
-from napari_liso.plugin.frames import choose_frames
+from napari_liso.plugin.frames.behind import choose_frames
+from napari_liso.plugin.regions.far_field import far_field_of
 from napari_liso.plugin.selection import camera_of
-from napari_liso.plugin.widgets import regions
 from napari_liso.plugin.widgets.main import RatioDock
-from napari_liso.plugin.widgets.regions import RegionsPanel
+from napari_liso.plugin.widgets.regions import panel as regions
+from napari_liso.plugin.widgets.regions.panel import RegionsPanel
 
 from .conftest import (
     acquisition_of,

@@ -14,8 +14,7 @@ from napari_liso.acquisition import Acquisition
 from napari_liso.counting.drift import AlignedStack
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import give_pulses, pulses_behind, with_facts_of
-from napari_liso.plugin.frame_choice import applied
-from napari_liso.plugin.frames import (
+from napari_liso.plugin.frames.behind import (
     choice_of,
     choose_frames,
     frame_facts,
@@ -23,6 +22,7 @@ from napari_liso.plugin.frames import (
     reset_frames,
     undo_frames,
 )
+from napari_liso.plugin.frames.choice import applied
 from napari_liso.readers._lazy import LazyCounts
 
 from .conftest import acquisition_of

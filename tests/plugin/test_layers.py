@@ -11,10 +11,14 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_liso.acquisition import Acquisition
+from napari_liso.counting.corrections import Corrections
 from napari_liso.counting.fraction import isotope_fraction
+from napari_liso.counting.measured import Measured
 from napari_liso.microstructure.boundaries import find_boundaries
 from napari_liso.plugin import colours
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.records import corrections_of, give_corrections
+from napari_liso.plugin.regions.far_field import far_field_of, give_far_field
 
 from .conftest import PIXEL, acquisition_of, fit_of, grains_of_three
 
@@ -347,6 +351,17 @@ def test_images_go_below_lines(viewer: ViewerModel) -> None:
     ly.show(viewer, ly.boundaries_layer(boundaries, placement))
     ly.show(viewer, fraction_data())
     assert [layer.name for layer in viewer.layers] == ["6Li fraction", "Grain boundaries"]
+
+
+def test_corrections_and_far_field_outlive_an_update_of_their_counts(viewer: ViewerModel) -> None:
+    (first, _) = ly.acquisition_layers(acquisition_of())
+    layer = ly.show(viewer, first)
+    given = Corrections(hydride_ratio=Measured(0.01, 0.002, "by hand"))
+    give_corrections(layer, given)
+    give_far_field(layer, Measured(0.08))
+    assert ly.show(viewer, ly.acquisition_layers(acquisition_of())[0]) is layer
+    assert corrections_of(layer) == given
+    assert far_field_of(layer) == Measured(0.08)
 
 
 def test_boundaries_cannot_be_painted_even_when_updated(viewer: ViewerModel) -> None:

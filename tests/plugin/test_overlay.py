@@ -12,10 +12,10 @@ from napari.components import ViewerModel
 from npe2 import PluginManager
 from skimage.io import imsave
 
-from napari_liso.plugin import landmarks as lm
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin import overlaid
-from napari_liso.plugin.widgets.overlay import OverlayDock
+from napari_liso.plugin.overlay import landmarks as lm
+from napari_liso.plugin.overlay import overlaid
+from napari_liso.plugin.widgets.overlay.dock import OverlayDock
 
 from .conftest import add_grains, add_map, warned
 

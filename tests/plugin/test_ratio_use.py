@@ -12,9 +12,9 @@ from napari_liso.acquisition import Acquisition
 from napari_liso.counting.measured import Measured
 from napari_liso.counting.ratio import isotope_ratio
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.layers.ratio import ratio_layer
 from napari_liso.plugin.placement import Placement
-from napari_liso.plugin.ratio_layers import ratio_layer
-from napari_liso.plugin.ratio_work import ratio_limits, weighted_limits
+from napari_liso.plugin.ratio.work import ratio_limits, weighted_limits
 from napari_liso.plugin.widgets.main import RatioDock
 
 from .conftest import add_map, warned

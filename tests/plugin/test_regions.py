@@ -11,8 +11,8 @@ from matplotlib.path import Path
 from napari.components import ViewerModel
 
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.region_layers import line_layer, name_new_regions, regions_layer
-from napari_liso.plugin.regions import drawn_on, mapping_between, regions_of
+from napari_liso.plugin.layers.regions import line_layer, name_new_regions, regions_layer
+from napari_liso.plugin.regions.pixels import drawn_on, mapping_between, regions_of
 
 SHAPE = (40, 60)
 PLACED = {"scale": (0.5, 0.5), "translate": (3.0, -2.0), "rotate": 20.0, "units": ("um", "um")}

@@ -15,9 +15,9 @@ from napari_liso.counting.corrections import Corrections
 from napari_liso.counting.measured import Measured
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import give_pulses
-from napari_liso.plugin.frames import choose_frames
+from napari_liso.plugin.frames.behind import choose_frames
 from napari_liso.plugin.widgets.main import RatioDock
-from napari_liso.plugin.widgets.ratio import RatioPanel
+from napari_liso.plugin.widgets.ratio.panel import RatioPanel
 
 from .conftest import add_map, finish
 

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from napari_liso.plugin.mass_scale import MassScale, moved
-from napari_liso.plugin.spectrum import SpectrumCurve, tick_values
-from napari_liso.plugin.window_text import fraction_lines, isotope_pairs, python_call
-from napari_liso.plugin.windows_proposed import proposed_windows, window_at
+from napari_liso.plugin.spectra.mass_scale import MassScale, moved
+from napari_liso.plugin.spectra.spectrum import SpectrumCurve, tick_values
+from napari_liso.plugin.spectra.window_text import fraction_lines, isotope_pairs, python_call
+from napari_liso.plugin.spectra.windows_proposed import proposed_windows, window_at
 from napari_liso.readers.peaks import Recalibration
 
 from .spectra import LA, LI6, LI7, NA, SLOPE, spectrum_of

@@ -11,9 +11,9 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_liso.plugin.spectrum import SpectrumCurve
-from napari_liso.plugin.widgets.spectrum_view import SpectrumView
-from napari_liso.plugin.widgets.window_table import WindowTable
+from napari_liso.plugin.spectra.spectrum import SpectrumCurve
+from napari_liso.plugin.widgets.spectra.spectrum_view import SpectrumView
+from napari_liso.plugin.widgets.spectra.window_table import WindowTable
 
 from .spectra import LI6, LI7, spectrum_of
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.frame_choice import FRAMES_USED, choice_of, summed_pulses, with_choice
+from napari_liso.plugin.frames.choice import FRAMES_USED, choice_of, summed_pulses, with_choice
 from napari_liso.units import from_um
 
 if TYPE_CHECKING:

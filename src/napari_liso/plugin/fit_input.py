@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import pulses_behind
-from napari_liso.plugin.ratio_input import pulses_in_words, why_no_dead_time
+from napari_liso.plugin.ratio.input import pulses_in_words, why_no_dead_time
 
 if TYPE_CHECKING:
     from napari.layers import Layer

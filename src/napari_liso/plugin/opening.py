@@ -15,7 +15,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QThread, QTimer
 
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import file_name, needs_windows
-from napari_liso.plugin.readings import LARGE_FILE, Reading, read_file
+from napari_liso.plugin.spectra.readings import LARGE_FILE, Reading, read_file
 from napari_liso.plugin.tasks import Task
 
 if TYPE_CHECKING:

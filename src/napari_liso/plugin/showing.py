@@ -10,6 +10,7 @@ from napari_liso.plugin import colours
 from napari_liso.plugin.from_layers import fit_from_layer
 from napari_liso.plugin.placement import SPATIAL, Placement
 from napari_liso.plugin.records import CORRECTIONS, OBJECT, PROVENANCE, role_of
+from napari_liso.plugin.regions.far_field import FAR_FIELD
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
@@ -42,7 +43,8 @@ def update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
     kept, new = layer.metadata.get(OBJECT), arguments["metadata"].get(OBJECT)
     if isinstance(kept, dict) and isinstance(new, dict):
         new["selection"] = kept["selection"]  # views go on listening to the same one
-    kept_too = {k: v for k, v in layer.metadata.items() if k == CORRECTIONS}
+    # what was given to these counts by hand outlives other data of theirs
+    kept_too = {k: v for k, v in layer.metadata.items() if k in (CORRECTIONS, FAR_FIELD)}
     layer.metadata = {**kept_too, **arguments["metadata"]}
 
 

@@ -19,7 +19,7 @@ from napari_liso.units import to_um
 if TYPE_CHECKING:
     from napari_liso.acquisition import Acquisition
     from napari_liso.plugin.widgets.main import Step
-    from napari_liso.plugin.widgets.mass_windows import MassWindowsPanel
+    from napari_liso.plugin.widgets.spectra.mass_windows import MassWindowsPanel
 
 __all__ = ["DataPanel"]
 

@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
 from napari_liso.diffusion.experiment import EDGES, Experiment, Stage
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
-from napari_liso.plugin.far_field import far_field_of
 from napari_liso.plugin.fit_input import corrections_in_words, fit_keywords
+from napari_liso.plugin.regions.far_field import far_field_of
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.parts import MessageLine, Panel, enable, form, wide
 from napari_liso.units import from_um, to_um

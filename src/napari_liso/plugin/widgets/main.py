@@ -9,17 +9,17 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_liso.plugin.context import Context
-from napari_liso.plugin.widgets.band import BandPanel
 from napari_liso.plugin.widgets.boundaries import BoundariesPanel
-from napari_liso.plugin.widgets.checks import ChecksPanel
+from napari_liso.plugin.widgets.checks.panel import ChecksPanel
 from napari_liso.plugin.widgets.data import DataPanel
 from napari_liso.plugin.widgets.fit import FitPanel
-from napari_liso.plugin.widgets.frames import FramesPanel
-from napari_liso.plugin.widgets.mass_windows import MassWindowsPanel
+from napari_liso.plugin.widgets.frames.panel import FramesPanel
 from napari_liso.plugin.widgets.parts import Panel
-from napari_liso.plugin.widgets.ratio import RatioPanel
-from napari_liso.plugin.widgets.regions import RegionsPanel
+from napari_liso.plugin.widgets.ratio.panel import RatioPanel
+from napari_liso.plugin.widgets.regions.band import BandPanel
+from napari_liso.plugin.widgets.regions.panel import RegionsPanel
 from napari_liso.plugin.widgets.results import ResultsPanel
+from napari_liso.plugin.widgets.spectra.mass_windows import MassWindowsPanel
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

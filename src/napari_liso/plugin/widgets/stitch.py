@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_liso.fields import STAGE_POSITION, stage_corners, stitch
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
-from napari_liso.plugin.frame_choice import applied
+from napari_liso.plugin.frames.choice import applied
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.main import Dock
 from napari_liso.plugin.widgets.parts import Panel, enable

@@ -1,0 +1,1 @@
+"""Which frames of a measurement its layers of counts hold."""

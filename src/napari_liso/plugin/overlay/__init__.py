@@ -1,0 +1,1 @@
+"""A microscope image over the map, and the landmarks that place it."""

@@ -1,0 +1,1 @@
+"""Files of events or spectra: mass scale, windows, reading again."""

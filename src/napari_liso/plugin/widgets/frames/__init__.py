@@ -1,0 +1,1 @@
+"""The step Frames and drift."""

@@ -1,0 +1,1 @@
+"""The dock Overlay microscope image."""

@@ -1,0 +1,1 @@
+"""The steps Regions and Line profile."""
