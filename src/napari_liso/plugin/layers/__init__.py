@@ -4,7 +4,8 @@ Every function ending in ``_layer`` or ``_layers`` is pure: it returns
 (data, keyword arguments, layer type), which napari's reader and sample hooks
 take as they are; those of the Isotope ratio dock, of regions and of landmarks are in
 the modules of this folder. `show` puts such a tuple into a viewer, or, when a layer of
-that name and kind is there already, updates it in place. The functions ending in ``_from_layer`` go the other way.
+that name and kind is there already, updates it in place. The functions ending in
+``_from_layer`` go the other way.
 
 A layer's ``metadata["napari_liso"]`` says in JSON-able words what it is and how
 it was made (`PROVENANCE`); ``metadata["napari_liso_object"]`` keeps the object
