@@ -144,6 +144,15 @@ class TestPlacing:
         assert overlaid.record_of(image)["kind"] == "similarity"
         assert not panel.redo_button.isEnabled()
 
+    def test_the_map_is_seen_through_an_image_that_was_placed(self, panel: Any) -> None:
+        click_all(panel)
+        panel.place()
+        assert 0.3 < panel.image.current.opacity < 0.8
+        assert panel.opacity.value() == round(100 * panel.image.current.opacity)
+        panel.opacity.setValue(100)  # as the user wants it from now on
+        panel.place()
+        assert panel.image.current.opacity == 1
+
     def test_works_after_the_dock_was_closed(self, viewer: ViewerModel, qtbot: Any) -> None:
         add_map(viewer)
         viewer.add_image(np.zeros((400, 500), np.uint8), name="SEM")

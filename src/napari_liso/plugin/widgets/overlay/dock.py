@@ -44,6 +44,10 @@ _DRAW_HINT = (
 )
 
 
+#: Opacity of an image that is placed for the first time and was fully opaque.
+_SEEN_THROUGH = 0.6
+
+
 class OverlayPanel(Panel):
     """Choose an image, click landmarks on it and on the map, and place it."""
 
@@ -229,6 +233,8 @@ class OverlayPanel(Panel):
         image, reference, fit = self.image.current, self.reference.current, self.landmarks.fit
         if image is None or reference is None or fit is None:
             return
+        if image.opacity == 1 and overlaid.record_of(image) is None:
+            image.opacity = _SEEN_THROUGH  # else the map beneath would be gone
         overlaid.place(image, reference, fit, self.landmarks.record())
         self.refresh()
         self.message.say("Placed; what is left between the two marks of a pair is the residual.")
