@@ -30,7 +30,7 @@ demo: system-packages
 test: system-packages
 	tools/environment.sh test
 	@mkdir -p -m 700 "$(STATE)"
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses=8 --dist loadfile $(PYTEST_ARGS)
 
 lint:
 	tools/environment.sh lint
