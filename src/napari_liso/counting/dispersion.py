@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from napari_liso.counting.homogeneity import two_row_moments
+
 __all__ = ["TOO_EVEN", "TOO_FEW", "UNIFORM", "VARIES", "Dispersion", "fraction_dispersion"]
 
 Floats = NDArray[np.float64]
@@ -127,7 +129,7 @@ def fraction_dispersion(
         # not below zero by rounding where every pixel has the same fraction
         scatter = np.maximum(squares - tracers**2 / totals, 0.0)
         square = np.where(known, scatter / chance, np.nan)
-        mean, variance = _moments(pixels, tracers, totals, inverse)
+        mean, variance = two_row_moments(pixels, tracers, totals, inverse)
         room = totals - pixels - heavy / totals + 1  # sum of (n - 1)(1 - n / N)
         freedom = pixels - 1
         tail = (1 - confidence) / 2
@@ -142,16 +144,3 @@ def fraction_dispersion(
     )
     spread[~np.isfinite(spread)] = np.nan
     return Dispersion(square / freedom, low / freedom, high / freedom, spread, verdict)
-
-
-def _moments(
-    pixels: Floats, tracers: Floats, totals: Floats, inverse: Floats
-) -> tuple[Floats, Floats]:
-    """Return mean and variance of chi-square of 2 x m tables with fixed margins [2]."""
-    mean = totals * (pixels - 1) / (totals - 1)
-    cells = (pixels - 1) * (totals - pixels) / (totals - 1)
-    uneven = (totals * inverse - pixels**2) / (totals - 2)
-    isotopes = (totals - 2) / (totals - 1)
-    odds = (totals / tracers + totals / (totals - tracers) - 4) / (totals - 2)
-    product = 2 * totals / (totals - 3) * (cells - uneven) * (isotopes - odds)
-    return mean, np.maximum(product + totals**2 / (totals - 1) * uneven * odds, 0.0)

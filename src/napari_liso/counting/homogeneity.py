@@ -14,7 +14,10 @@ __all__ = [
     "chi_square_moments",
     "pooled_two_row_chi_square",
     "two_row_chi_square",
+    "two_row_moments",
 ]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,29 @@ def _terms(sums: NDArray[np.float64], total: float) -> tuple[float, float]:
     return freedom, (float((total / sums).sum()) - size**2) / (total - 2)
 
 
+def two_row_moments(
+    columns: Floats, tracer: Floats, total: Floats, inverse: Floats
+) -> tuple[Floats, Floats]:
+    """Mean and variance (`chi_square_moments`) of many tables of two rows, all (table,).
+
+    Parameters
+    ----------
+    columns
+        Number of columns with counts.
+    tracer, total
+        Counts of one row, and of both.
+    inverse
+        Sum over the columns of one over their counts.
+    """
+    mean = total * (columns - 1) / (total - 1)
+    cells = (columns - 1) * (total - columns) / (total - 1)
+    uneven = (total * inverse - columns**2) / (total - 2)
+    isotopes = (total - 2) / (total - 1)
+    odds = (total / tracer + total / (total - tracer) - 4) / (total - 2)
+    product = 2 * total / (total - 3) * (cells - uneven) * (isotopes - odds)
+    return mean, np.maximum(product + total**2 / (total - 1) * uneven * odds, 0.0)
+
+
 def two_row_chi_square(tracer: NDArray[Any], total: NDArray[Any]) -> ChiSquare:
     """Return the chi-square of equal fractions of a list of counts, such as one a frame.
 
@@ -158,8 +184,5 @@ def pooled_two_row_chi_square(
     if not len(k):
         return ChiSquare(0.0, 0.0, 0.0)
     value = n**2 / (k * (n - k)) * (square - k**2 / n)
-    mean = n * (m - 1) / (n - 1)
-    v1, w1 = (m - 1) * (n - m) / (n - 1), (n * inv - m**2) / (n - 2)
-    v2, w2 = (n - 2) / (n - 1), (n / k + n / (n - k) - 4) / (n - 2)
-    variance = 2 * n / (n - 3) * (v1 - w1) * (v2 - w2) + n**2 / (n - 1) * w1 * w2
+    mean, variance = two_row_moments(m, k, n, inv)
     return ChiSquare(float(value.sum()), float(mean.sum()), float(variance.sum()))

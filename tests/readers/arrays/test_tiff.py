@@ -137,7 +137,9 @@ def test_json_may_tell_the_axes(tmp_path: Path, counts: np.ndarray) -> None:
     beside = {"channels": ["6Li", "7Li"], "axes": "CTYX"}
     flat = counts.reshape(6, 5, 7)
     (tmp_path / "map.tif.json").write_text(json.dumps(beside))
-    if tifffile.TiffFile(path).series[0].shape == flat.shape:
+    with tifffile.TiffFile(path) as file:
+        shape = file.series[0].shape
+    if shape == flat.shape:
         with pytest.raises(liso.FormatError, match="axes CTYX"):
             liso.read(path)
     tifffile.imwrite(path, counts, photometric="minisblack")
