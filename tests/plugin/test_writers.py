@@ -14,8 +14,9 @@ from napari.components import ViewerModel
 from npe2 import PluginManager, write
 
 import napari_liso as liso
-from napari_liso.ome_tiff import provenance_in
+from napari_liso.ome_tiff import Channel, provenance_in, write_ome_tiff
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.reader import read_layers
 
 from .conftest import acquisition_of, add_boundaries, add_grains, add_map, grains_of_three, warned
 
@@ -285,3 +286,82 @@ class TestTables:
         viewer.add_points(np.zeros((0, 2)), name="none")
         (saved,) = viewer.layers.save(str(tmp_path / "none.csv"), plugin=OURS)
         assert len(csv_of(Path(saved))[1]) == 0
+
+
+class TestBack:
+    """What was saved and is opened again."""
+
+    def test_layers_come_back_as_they_were(self, viewer: ViewerModel, tmp_path: Path) -> None:
+        add_map(viewer)
+        add_grains(viewer)
+        grains = viewer.layers["Grains"]
+        grains.affine = [[0.9, 0.2, 3.0], [-0.2, 0.9, 1.0], [0.0, 0.0, 1.0]]
+        value = np.linspace(0, 1, 24 * 30, dtype=np.float32).reshape(24, 30)
+        value[3, 4] = np.nan
+        image = viewer.add_image(
+            value, name="6Li fraction", scale=(0.5, 0.4), translate=(2, 3), units="um",
+            colormap="inferno", contrast_limits=(0.1, 0.6),
+        )  # fmt: skip
+        colours = viewer.add_image(
+            np.arange(24 * 30 * 3, dtype=np.uint8).reshape(24, 30, 3), rgb=True, name="hue",
+            scale=(0.5, 0.4), units="um",
+        )  # fmt: skip
+        for layer in (grains, image, colours):
+            path = tmp_path / f"{layer.name}.ome.tif"
+            viewer.layers.selection = {layer}
+            assert viewer.layers.save(str(path), selected=True)
+            (back,) = viewer.open(path, plugin=OURS)
+            assert type(back) is type(layer)
+            np.testing.assert_array_equal(back.data, layer.data)
+            assert back.name.startswith(layer.name)
+            assert tuple(map(str, back.units)) == tuple(map(str, layer.units))
+            for points in (np.zeros(2), np.array([7.0, 11.0])):
+                assert back.data_to_world(points) == pytest.approx(layer.data_to_world(points))
+        assert back.rgb
+        assert viewer.layers["6Li fraction [1]"].contrast_limits == [0.1, 0.6]
+        assert viewer.layers["6Li fraction [1]"].colormap.name == "inferno"
+
+    def test_a_saved_fraction_is_no_counts(self, viewer: ViewerModel, tmp_path: Path) -> None:
+        fraction = liso.isotope_fraction([[1, 2], [3, 4]], [[4, 3], [2, 1]])
+        place = ly.Placement.of_pixel_size((1e-6, 1e-6))
+        layer = ly.show(viewer, ly.fraction_layer(fraction, "6Li fraction", place))
+        path = tmp_path / "a.ome.tif"
+        layer.save(str(path))
+        (back,) = viewer.open(path, plugin=OURS)
+        record = back.metadata[ly.PROVENANCE]
+        assert record["role"] == "saved"
+        assert record["was"]["role"] == "fraction"
+
+    def test_counts_come_back_as_a_measurement(self, viewer: ViewerModel, tmp_path: Path) -> None:
+        add_map(viewer)
+        viewer.layers[:2].save(str(tmp_path / "map.ome.tif"))
+        back = viewer.open(tmp_path / "map.ome.tif", plugin=OURS)
+        assert [ly.role_of(layer) for layer in back] == ["counts", "counts"]
+
+    @pytest.mark.parametrize(
+        ("wrong", "told"),
+        [
+            (lambda record: record.update(type="points"), "type 'points'"),
+            (lambda record: record.update(scale=["nan", 1.0]), "not finite"),
+            (lambda record: record.update(affine="x"), "makes no sense"),
+            (lambda record: record.update(units=7), "makes no sense"),
+        ],
+    )
+    def test_a_record_that_makes_no_sense(self, tmp_path: Path, wrong: Any, told: str) -> None:
+        record: dict[str, Any] = {
+            "name": "a", "type": "image", "scale": [1.0, 1.0], "made": {"role": "fraction"},
+        }  # fmt: skip
+        wrong(record)
+        path = tmp_path / "a.ome.tif"
+        image = np.zeros((4, 5), np.float32)
+        write_ome_tiff(path, [Channel("a", image)], provenance={"layers": [record]})
+        with pytest.raises(liso.FormatError, match=told):
+            read_layers(path)
+
+    def test_planes_that_are_not_there(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.ome.tif"
+        records = [{"name": n, "type": "image", "scale": [1, 1], "made": {}} for n in "abc"]
+        planes = [Channel(name, np.zeros((4, 5), np.float32)) for name in "ab"]
+        write_ome_tiff(path, planes, provenance={"layers": records})
+        with pytest.raises(liso.FormatError, match="2 planes for 3 layers"):
+            read_layers(path)

@@ -46,7 +46,8 @@ def get_reader(path: Path | Sequence[Path]) -> Callable[[Any], list[LayerData]] 
         if "ZARR" in found.upper():
             return read_layers if _has_peaks(paths, _names_in_zarr) else None
         if "TIFF" in found.upper():
-            return read_layers if _has_peaks(paths, _names_in_tiff) else None
+            ours = _is_saved(paths) or _has_peaks(paths, _names_in_tiff)
+            return read_layers if ours else None
         return read_layers
     except Exception:  # noqa: BLE001 - a hook must not raise, and damaged files raise anything
         return None
@@ -65,11 +66,14 @@ def read_layers(path: Path | Sequence[Path]) -> list[LayerData]:
     """
     from napari_liso.plugin import opening
     from napari_liso.plugin.layers import acquisition_layers
+    from napari_liso.plugin.layers.written import saved_layers
     from napari_liso.readers import read
 
     paths = _as_list(path)
     if len(paths) == 1 and _came_with_another(FilePath(paths[0])):
         return NOTHING_TO_ADD
+    if _is_saved(paths):
+        return list(saved_layers(FilePath(paths[0])))
     wanted = paths if len(paths) > 1 else paths[0]
     if opening.read_in_background(wanted, paths):
         _note_companions(FilePath(paths[0]), None)
@@ -86,6 +90,15 @@ def _as_list(path: Path | Sequence[Path]) -> list[str]:
         return [fspath(path)] if isinstance(path, (str, PathLike)) else [fspath(p) for p in path]
     except TypeError:
         return []
+
+
+def _is_saved(paths: list[str]) -> bool:
+    """Tell whether this is one OME-TIFF of layers that File > Save wrote."""
+    from napari_liso.plugin.layers.written import holds_saved_layers
+
+    if len(paths) != 1 or not paths[0].lower().endswith((".tif", ".tiff")):
+        return False
+    return holds_saved_layers(FilePath(paths[0]))
 
 
 def _came_with_another(path: FilePath) -> bool:
