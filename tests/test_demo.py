@@ -210,11 +210,16 @@ def test_a_failure_leaves_the_old_file(
 
 def test_examples_run(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = repository / "examples"
-    assert len(list(folder.glob("*.py"))) == 2
+    assert len(list(folder.glob("*.py"))) == 3
     runpy.run_path(str(folder / "copper_fraction.py"), run_name="__main__")
     told = capsys.readouterr().out
     copper = demo.measure_copper()
     assert f"= {copper.value:.4f} ({copper.lower:.4f} to {copper.upper:.4f})" in told
+    left = runpy.run_path(str(folder / "count_a_map.py"), run_name="__main__")
+    assert left["table"]["counts"].sum() == copper.counts
+    assert left["alpha"].value == pytest.approx(1, abs=3 * left["alpha"].error)
+    assert left["path"].read_text(encoding="utf-8").startswith('# {"software"')
+    capsys.readouterr()
     left = runpy.run_path(str(folder / "fit_a_map.py"), run_name="__main__")
     told = capsys.readouterr().out
     assert abs(np.log(left["fit"].diffusivity.value / 2.6e-12)) < 0.2
