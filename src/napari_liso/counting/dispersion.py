@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -117,7 +118,7 @@ def fraction_dispersion(
     counted = n > 0
     k, n, index = (array[counted] for array in (k, n, index))
 
-    def add(weight: NDArray[np.generic] | None = None) -> Floats:
+    def add(weight: NDArray[Any] | None = None) -> Floats:
         return np.bincount(index, weight, minlength=size).astype(np.float64)
 
     pixels, tracers, totals = add(), add(k), add(n)

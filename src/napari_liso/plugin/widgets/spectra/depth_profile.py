@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -71,7 +71,7 @@ class ProfileBox(QWidget):
     def _channels(self) -> list[str]:
         return [] if self._acquisition is None else list(self._acquisition.channels)
 
-    def _courses(self) -> NDArray[np.generic]:
+    def _courses(self) -> NDArray[Any]:
         """Return (channel, frame)."""
         if self._acquisition is None:
             return np.zeros((0, 0))
