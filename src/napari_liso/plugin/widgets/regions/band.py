@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +12,15 @@ from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context, LayerChoice
 from napari_liso.plugin.layers.regions import line_layer
 from napari_liso.plugin.newest import Newest
-from napari_liso.plugin.regions.asked import asked_of, pixel_size_of, signature_of
+from napari_liso.plugin.regions.asked import asked_of, pixel_size_of
 from napari_liso.plugin.regions.lines import DrawnLine, line_on, lines_in, set_edge_width
 from napari_liso.plugin.regions.pixels import is_shapes
 from napari_liso.plugin.regions.work import BandFound, Line, work_out_band
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.canvas import ThemedCanvas
-from napari_liso.plugin.widgets.parts import LayerBox, Panel, enable, form, wide
+from napari_liso.plugin.widgets.parts import LayerBox, enable, form, wide
 from napari_liso.plugin.widgets.profile_plot import ORANGE
+from napari_liso.plugin.widgets.regions.drawn import DrawnPanel
 from napari_liso.plugin.widgets.table_buttons import Exported, TableButtons
 from napari_liso.plugin.widgets.working import Working
 from napari_liso.units import MICROMETRE
@@ -102,7 +102,7 @@ class BandPlot(ThemedCanvas):
         self.redraw()
 
 
-class BandPanel(Panel):
+class BandPanel(DrawnPanel):
     """Draw a line, choose the width of its band, and see the fraction along it."""
 
     def __init__(self, context: Context) -> None:
@@ -133,17 +133,13 @@ class BandPanel(Panel):
         self.column.insertWidget(self.column.indexOf(self.message), self.working)
         self.found: BandFound | None = None
         self._layer: Layer | None = None  # the one that is followed
-        self._known: list[Layer] = []
-        self._counts: list[Layer] = []
-        self._seen: Hashable = None
         self._asked: Layer | None = None  # the one that is being worked out
         self._index = -1  # the line that is shown
         self._setting = False  # an edge's width, or the box's, is changed from here
         self._connect()
-        self._on_layers()
+        self.follow()
 
     def _connect(self) -> None:
-        context = self.context
         self.task.succeeded.connect(self._on_found)
         self.task.failed.connect(self._on_failed)
         self.task.cancelled.connect(self._on_cancelled)
@@ -152,54 +148,19 @@ class BandPanel(Panel):
         self.step.valueChanged.connect(self.newest.ask)
         self.buttons.said.connect(self.message.say)
         self.buttons.failed.connect(self.fail)
-        context.layers_changed.connect(self._on_layers)
-        context.tracer.changed.connect(self._on_layers)
-        context.other.changed.connect(self._on_layers)
-        context.boundaries_changed.connect(self.newest.ask)  # a model came or went
-        # of any layer: it tells when a name was changed
-        context.grains.candidates_changed.connect(self._refill)
-
-    @property
-    def status(self) -> str:
-        """What is missing, or ``""``."""
-        return "" if self.choice.current is not None else "none yet"
-
-    def setVisible(self, visible: bool) -> None:
-        """Work out what changed while the step was folded."""
-        super().setVisible(visible)
-        if visible and hasattr(self, "newest"):
-            self.newest.ask()
+        self.context.boundaries_changed.connect(self.newest.ask)  # a model came or went
 
     # --- following ----------------------------------------------------------------------------
 
-    def _refill(self) -> None:
-        if isalive(self):
-            self.choice.refill(list(self.context.viewer.layers))
+    def first_choice(self, new: list[Layer]) -> Layer | None:
+        """Return the newest layer made for lines, else one that holds lines."""
+        usable = [layer for layer in new if ly.role_of(layer) == "lines" or lines_in(layer)]
+        ours = [layer for layer in usable if ly.role_of(layer) == "lines"]
+        return (ours or usable or [None])[-1]
 
-    def _on_layers(self) -> None:
-        """Follow the layers of the viewer, the counts and their corrections."""
-        self._refill()
-        new = [layer for layer in self.choice.candidates if layer not in self._known]
-        self._known = list(self.choice.candidates)
-        usable = [x for x in new if ly.role_of(x) == "lines" or lines_in(x)]
-        if self.choice.current is None and usable:
-            ours = [layer for layer in usable if ly.role_of(layer) == "lines"]
-            self.choice.choose((ours or usable)[-1])
-        for layer in self._counts:
-            layer.events.data.disconnect(self._on_counts)
-        self._counts = list(dict.fromkeys(self.context.counts or ()))
-        for layer in self._counts:
-            layer.events.data.connect(self._on_counts)
-        signature = signature_of(self.context)
-        if signature != self._seen:
-            self._seen = signature
-            self._show_unit()
-            self.newest.ask()
-        self.refresh()
-
-    def _on_counts(self, event: object = None) -> None:
-        if isalive(self):
-            self._on_layers()
+    def on_other_counts(self) -> None:
+        """Follow the unit of length of the counts."""
+        self._show_unit()
 
     def _on_choice(self) -> None:
         """Follow another layer of lines."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +15,13 @@ from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context, LayerChoice
 from napari_liso.plugin.layers.regions import name_new_regions, regions_layer
 from napari_liso.plugin.newest import Newest
-from napari_liso.plugin.regions.asked import asked_of, signature_of
+from napari_liso.plugin.regions.asked import asked_of
 from napari_liso.plugin.regions.pixels import drawn_on, is_region_layer, is_shapes
 from napari_liso.plugin.regions.work import RegionsFound, work_out_regions
 from napari_liso.plugin.selection import camera_of
 from napari_liso.plugin.tasks import Task
-from napari_liso.plugin.widgets.parts import LayerBox, Panel, enable, form
+from napari_liso.plugin.widgets.parts import LayerBox, enable, form
+from napari_liso.plugin.widgets.regions.drawn import DrawnPanel
 from napari_liso.plugin.widgets.regions.table import RegionTable
 from napari_liso.plugin.widgets.regions.uses import RegionUses
 from napari_liso.plugin.widgets.table_buttons import Exported, TableButtons
@@ -46,7 +46,7 @@ _WAIT_MS = 200
 _PLACES = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
-class RegionsPanel(Panel):
+class RegionsPanel(DrawnPanel):
     """Choose or draw regions, read their table, and use one as background or reference."""
 
     def __init__(self, context: Context) -> None:
@@ -74,17 +74,13 @@ class RegionsPanel(Panel):
         self.column.insertWidget(self.column.indexOf(self.message), self.working)
         self.found: RegionsFound | None = None
         self._layer: Layer | None = None  # the one that is followed
-        self._known: list[Layer] = []
-        self._counts: list[Layer] = []
-        self._seen: Hashable = None
         self._asked: Layer | None = None  # the one that is being worked out
         self._unnamed = False  # a shape was drawn to its end
         self._said = ""  # about the table, last
         self._connect()
-        self._on_layers()
+        self.follow()
 
     def _connect(self) -> None:
-        context = self.context
         self.task.succeeded.connect(self._on_found)
         self.task.failed.connect(self._on_failed)
         self.task.cancelled.connect(self._on_cancelled)
@@ -95,52 +91,14 @@ class RegionsPanel(Panel):
         for part in (self.buttons, self.uses):
             part.said.connect(self.message.say)
             part.failed.connect(self.fail)
-        context.layers_changed.connect(self._on_layers)
-        context.tracer.changed.connect(self._on_layers)
-        context.other.changed.connect(self._on_layers)
-        # of any layer: it tells when a name was changed
-        context.grains.candidates_changed.connect(self._refill)
-
-    @property
-    def status(self) -> str:
-        """What is missing, or ``""``."""
-        return "" if self.choice.current is not None else "none yet"
-
-    def setVisible(self, visible: bool) -> None:
-        """Work out what changed while the step was folded."""
-        super().setVisible(visible)
-        if visible and hasattr(self, "newest"):
-            self.newest.ask()
 
     # --- following ----------------------------------------------------------------------------
 
-    def _refill(self) -> None:
-        if isalive(self):
-            self.choice.refill(list(self.context.viewer.layers))
-
-    def _on_layers(self) -> None:
-        """Follow the layers of the viewer, the counts and their corrections."""
-        self._refill()
-        new = [layer for layer in self.choice.candidates if layer not in self._known]
-        self._known = list(self.choice.candidates)
-        if self.choice.current is None and new:
-            ours = [layer for layer in new if ly.role_of(layer) == "regions"]
-            usual = [layer for layer in new if ly.role_of(layer) != "boundaries"]
-            self.choice.choose((ours or usual or [None])[-1])
-        for layer in self._counts:
-            layer.events.data.disconnect(self._on_counts)
-        self._counts = list(dict.fromkeys(self.context.counts or ()))
-        for layer in self._counts:
-            layer.events.data.connect(self._on_counts)
-        signature = signature_of(self.context)
-        if signature != self._seen:
-            self._seen = signature
-            self.newest.ask()
-        self.refresh()
-
-    def _on_counts(self, event: object = None) -> None:
-        if isalive(self):
-            self._on_layers()
+    def first_choice(self, new: list[Layer]) -> Layer | None:
+        """Return the newest layer made for regions, else one that is no boundaries."""
+        ours = [layer for layer in new if ly.role_of(layer) == "regions"]
+        usual = [layer for layer in new if ly.role_of(layer) != "boundaries"]
+        return (ours or usual or [None])[-1]
 
     def _on_choice(self) -> None:
         """Follow another layer of regions."""
