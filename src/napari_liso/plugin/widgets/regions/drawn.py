@@ -21,8 +21,8 @@ __all__ = ["DrawnPanel"]
 class DrawnPanel(Panel):
     """A panel that works out what is drawn in a layer, again whenever layer or counts change.
 
-    A subclass makes `choice` and `newest`, calls `follow`, and says by `first_choice` which
-    new layer to take.
+    A subclass makes `choice` and `newest` and calls `follow`; by `first_choice` it may say
+    which new layer to take.
 
     Attributes
     ----------
@@ -42,8 +42,8 @@ class DrawnPanel(Panel):
         self._seen: Hashable = None
 
     def first_choice(self, new: list[Layer]) -> Layer | None:
-        """Return which of the new candidates to take where none is chosen."""
-        raise NotImplementedError
+        """Return which of the new candidates to take where none is chosen: the newest."""
+        return new[-1]
 
     def on_other_counts(self) -> None:
         """Do what has to be done before other counts, or other corrections, are worked out."""
