@@ -9,17 +9,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
 
-from napari_liso.microstructure.faces import Faces, find_faces
+from napari_liso.microstructure.faces import Faces, Traced, find_faces
 from napari_liso.microstructure.lines import bridge_lines
+from napari_liso.microstructure.ownership import paint
 
 __all__ = ["Boundaries", "Faces", "State", "check_pixel_size", "find_boundaries"]
 
 State = Literal["use", "exclude", "locked", "removed"]
 
-_MOST = int(np.iinfo(np.uint16).max)
+MOST_IDS = int(np.iinfo(np.uint16).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,17 +136,19 @@ def find_boundaries(
     at 45 degrees is 41 % too long.
     """
     size = check_pixel_size(pixel_size)
-    drawn = _check_labels(grains)
-    filled = bridge_lines(drawn, size).astype(np.int32)
-    faces, pairs, touches_edge = find_faces(filled, size)
-    count = len(pairs)
-    if count > _MOST:
+    drawn = check_labels(grains)
+    filled = bridge_lines(drawn, size).astype(np.int32, copy=False)
+    traced = find_faces(filled, size)
+    count = len(traced.pairs)
+    if count > MOST_IDS:
         raise ValueError(
-            f"{count} boundaries are more than the {_MOST} that a label image can hold; "
+            f"{count} boundaries are more than the {MOST_IDS} that a label image can hold; "
             "merge small grains or cut the map into parts"
         )
-    table = _table(faces, filled, pairs, touches_edge, size)
-    labels = _paint(faces, table["length"].to_numpy(), filled.shape)
+    table = describe(traced, size)
+    faces = traced.faces
+    length = table["length"].to_numpy()[faces.boundary - 1]
+    labels = paint(faces.first, faces.second, faces.boundary, length, filled.shape)
     return Boundaries(filled, drawn, size, labels, table, faces)
 
 
@@ -175,7 +176,7 @@ def check_pixel_size(pixel_size: float | tuple[float, float] | None) -> tuple[fl
     return y, x
 
 
-def _check_labels(grains: ArrayLike) -> NDArray[np.integer[Any]]:
+def check_labels(grains: ArrayLike) -> NDArray[np.integer[Any]]:
     """Return a copy of the labels, or raise ValueError that says what is wrong."""
     labels = np.array(grains)
     if labels.ndim != 2:
@@ -192,91 +193,46 @@ def _check_labels(grains: ArrayLike) -> NDArray[np.integer[Any]]:
     return labels
 
 
-def _table(
-    faces: Faces,
-    grains: NDArray[np.int32],
-    pairs: NDArray[np.int64],
-    touches_edge: NDArray[np.bool_],
-    pixel_size: tuple[float, float],
-) -> pd.DataFrame:
-    """One row a boundary."""
-    count = len(pairs)
+def describe(traced: Traced, pixel_size: tuple[float, float]) -> pd.DataFrame:
+    """Return the table of boundaries 1..N, all in use.
+
+    Parameters
+    ----------
+    traced
+        The boundaries.
+    pixel_size
+        (y, x) in m.
+    """
+    faces, count = traced.faces, len(traced.pairs)
     row = faces.boundary - 1
     face_length = np.where(faces.axis == 0, pixel_size[1], pixel_size[0])
     length = np.bincount(row, face_length / faces.staircase, minlength=count).astype(np.float64)
-    normal = _mean_normals(faces, grains, count, pixel_size)
+    normal = _mean_normals(traced, pixel_size)
     return pd.DataFrame(
         {
-            "grain_a": pairs[:, 0],
-            "grain_b": pairs[:, 1],
+            "grain_a": traced.pairs[:, 0],
+            "grain_b": traced.pairs[:, 1],
             "length": length,
             "normal_y": normal[0],
             "normal_x": normal[1],
-            "touches_edge": touches_edge,
+            "touches_edge": traced.touches_edge,
             "state": pd.Series(["use"] * count, index=np.arange(1, count + 1), dtype="str"),
         },
         index=pd.RangeIndex(1, count + 1, name="id"),
     )
 
 
-def _mean_normals(
-    faces: Faces, grains: NDArray[np.int32], count: int, pixel_size: tuple[float, float]
-) -> NDArray[np.float64]:
+def _mean_normals(traced: Traced, pixel_size: tuple[float, float]) -> NDArray[np.float64]:
     """Unit normals (2, boundary) from a to b of the chords; NaN for closed boundaries.
 
     The faces' own directions add up to the chord. They are counted in whole
     faces, so that a closed boundary gives exactly zero.
     """
-    flat = grains.ravel()
-    sign = np.where(flat[faces.first] < flat[faces.second], 1, -1)
+    faces, count = traced.faces, len(traced.pairs)
     chord = np.empty((2, count))
     for axis, length in ((0, pixel_size[1]), (1, pixel_size[0])):
         mine = faces.axis == axis
-        faces_net = np.bincount(faces.boundary[mine] - 1, sign[mine], minlength=count)
+        faces_net = np.bincount(faces.boundary[mine] - 1, traced.sign[mine], minlength=count)
         chord[axis] = np.rint(faces_net) * length
     norm = np.hypot(*chord)
     return np.divide(chord, norm, out=np.full_like(chord, np.nan), where=norm > 0)
-
-
-def _paint(
-    faces: Faces, length: NDArray[np.float64], shape: tuple[int, ...]
-) -> NDArray[np.uint16]:
-    """Label image of the boundaries: shorter ones on top, none without a pixel if possible."""
-    labels = np.zeros(shape[0] * shape[1], dtype=np.uint16)
-    pixel = np.concatenate([faces.first, faces.second])
-    boundary = np.tile(faces.boundary, 2)
-    order = np.lexsort((-boundary, -length[boundary - 1]))
-    labels[pixel[order]] = boundary[order]
-    _rescue(labels, pixel, boundary, len(length))
-    return labels.reshape(shape)
-
-
-def _rescue(
-    labels: NDArray[np.uint16],
-    pixel: NDArray[np.int64],
-    boundary: NDArray[np.int32],
-    count: int,
-) -> None:
-    """Give a pixel to boundaries that own none, in place.
-
-    A maximum matching reserves one pixel for as many boundaries as can have
-    one at the same time (all, unless there are more boundaries than pixels in
-    some corner of the map). A reserved pixel may be taken from another
-    boundary, which then falls back on its own reserved one.
-    """
-    owned = np.bincount(labels, minlength=count + 1)[1:]
-    if owned.all():
-        return
-    pixels, column = np.unique(pixel, return_inverse=True)
-    touch = sparse.csr_array(
-        (np.ones(len(pixel), dtype=np.int8), (boundary - 1, column)), shape=(count, len(pixels))
-    )
-    match = csgraph.maximum_bipartite_matching(touch, perm_type="column")
-    fixed = np.zeros(count, dtype=bool)
-    while True:
-        owned = np.bincount(labels, minlength=count + 1)[1:]
-        starved = np.flatnonzero((owned == 0) & (match >= 0) & ~fixed)
-        if len(starved) == 0:
-            return
-        labels[pixels[match[starved]]] = starved + 1
-        fixed[starved] = True

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
-__all__ = ["Faces", "find_faces"]
+__all__ = [
+    "Faces",
+    "Traced",
+    "corners_of",
+    "find_faces",
+    "splice_faces",
+    "take_faces",
+    "trace_faces",
+]
 
 # Standard deviation of the smoothing of the normals, in faces along the
 # boundary. Long enough to see the slope of a staircase, short enough to follow
@@ -76,9 +84,32 @@ class Contacts:
     pairs: NDArray[np.int64]
 
 
-def find_faces(
-    grains: NDArray[np.integer[Any]], pixel_size: tuple[float, float]
-) -> tuple[Faces, NDArray[np.int64], NDArray[np.bool_]]:
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """Faces grouped into boundaries, numbered from 1.
+
+    Parameters
+    ----------
+    faces
+        All faces.
+    sign
+        (face,): +1 where `first` lies in grain_a, -1 where it lies in grain_b.
+    pairs
+        (boundary, 2): grain_a < grain_b of boundary 1, 2, ...
+    touches_edge
+        (boundary,): whether one of its corners lies on the edge of the image.
+    curvature
+        (boundary,): mean absolute curvature in 1/m.
+    """
+
+    faces: Faces
+    sign: NDArray[np.int8]
+    pairs: NDArray[np.int64]
+    touches_edge: NDArray[np.bool_]
+    curvature: NDArray[np.float64]
+
+
+def find_faces(grains: NDArray[np.integer[Any]], pixel_size: tuple[float, float]) -> Traced:
     """Find the faces between grains and group them into boundaries.
 
     A boundary is a set of faces between the same two grains that hang together
@@ -91,17 +122,42 @@ def find_faces(
         Labels (y, x), 0 = no grain.
     pixel_size
         (y, x) in m.
-
-    Returns
-    -------
-    faces
-        All faces.
-    pairs
-        (boundary, 2): grain_a < grain_b of boundary 1, 2, ...
-    touches_edge
-        (boundary,): whether one of its corners lies on the edge of the image.
     """
-    contacts = _contacts(grains)
+    ny, nx = grains.shape
+    below, beside = (
+        np.flatnonzero((here != there) & (here != 0) & (there != 0))
+        for here, there in ((grains[:-1], grains[1:]), (grains[:, :-1], grains[:, 1:]))
+    )
+    beside += beside // max(nx - 1, 1)  # from the nx - 1 columns of `here` to nx
+    first = np.concatenate([below, beside])
+    axis = np.repeat(np.array([0, 1], dtype=np.int8), [len(below), len(beside)])
+    flat = grains.ravel()
+    pair = flat[first], flat[first + np.where(axis == 0, nx, 1)]
+    return trace_faces(first, axis, pair, (ny, nx), pixel_size)
+
+
+def trace_faces(
+    first: NDArray[np.int64],
+    axis: NDArray[np.int8],
+    labels: tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]],
+    shape: tuple[int, int],
+    pixel_size: tuple[float, float],
+) -> Traced:
+    """Group faces that are known already into boundaries.
+
+    Every boundary comes out the same, to the last bit, whatever other
+    boundaries are among the faces.
+
+    Parameters
+    ----------
+    first, axis
+        As in `Faces`: all of axis 0 in raster order, then all of axis 1.
+    labels
+        Of `first` and of `second`, which differ.
+    shape, pixel_size
+        (y, x) of the image, and in m.
+    """
+    contacts = _contacts(first, axis, labels, shape)
     links = _links(contacts)
     component = _number(contacts, links)
     order = np.lexsort((contacts.axis, contacts.first, component))
@@ -120,40 +176,50 @@ def find_faces(
     pairs[component] = contacts.pairs[contacts.pair]
     touches_edge = np.zeros(count, dtype=bool)
     for corner in (contacts.start, contacts.end):
-        touches_edge[component[_on_edge(corner, grains.shape)]] = True
-    return faces, pairs, touches_edge
+        touches_edge[component[_on_edge(corner, shape)]] = True
+    return Traced(faces, contacts.sign[order], pairs, touches_edge, np.full(count, np.nan))
 
 
-def _contacts(grains: NDArray[np.integer[Any]]) -> Contacts:
-    """4-neighbour contacts of different non-zero labels, in raster order by axis."""
-    ny, nx = grains.shape
-    flat = grains.ravel()
-    index = np.arange(ny * nx).reshape(ny, nx)
-    found = []
-    for before, step in ((index[:-1], nx), (index[:, :-1], 1)):
-        here, there = flat[before], flat[before + step]
-        found.append(before[(here != there) & (here != 0) & (there != 0)])
-    first = np.concatenate(found)
-    axis = np.repeat(np.array([0, 1], dtype=np.int8), [len(f) for f in found])
+def _contacts(
+    first: NDArray[np.int64],
+    axis: NDArray[np.int8],
+    labels: tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]],
+    shape: tuple[int, int],
+) -> Contacts:
+    """Faces with the grains and the corners that they join."""
+    nx = shape[1]
     second = first + np.where(axis == 0, nx, 1)
-    one, two = flat[first].astype(np.int64), flat[second].astype(np.int64)
-    pairs, pair = np.unique(
-        np.stack([np.minimum(one, two), np.maximum(one, two)], axis=1),
-        axis=0,
-        return_inverse=True,
-    )
-    y, x = np.divmod(first, nx)
-    end = (y + 1) * (nx + 1) + x + 1
+    one, two = (side.astype(np.int64) for side in labels)
+    # Labels fit into 32 bits, so one number keeps a pair and its order.
+    key, pair = np.unique((np.minimum(one, two) << 32) | np.maximum(one, two), return_inverse=True)
+    start, end = corners_of(first, axis, nx)
     return Contacts(
         first=first,
         second=second,
         axis=axis,
-        start=end - np.where(axis == 0, 1, nx + 1),
+        start=start,
         end=end,
         pair=pair.reshape(-1),
         sign=np.where(one < two, 1, -1).astype(np.int8),
-        pairs=pairs,
+        pairs=np.stack([key >> 32, key & 0xFFFFFFFF], axis=1),
     )
+
+
+def corners_of(
+    first: NDArray[np.int64], axis: NDArray[np.int8], columns: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ends of faces on the (ny + 1, nx + 1) grid of pixel corners, flat: left or upper one first.
+
+    Parameters
+    ----------
+    first, axis
+        As in `Faces`.
+    columns
+        nx, of pixels.
+    """
+    y, x = np.divmod(first, columns)
+    end = (y + 1) * (columns + 1) + x + 1
+    return end - np.where(axis == 0, 1, columns + 1), end
 
 
 def _links(contacts: Contacts) -> NDArray[np.int64]:
@@ -259,3 +325,38 @@ def _on_edge(corner: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.bo
     ny, nx = shape
     y, x = np.divmod(corner, nx + 1)
     return (y == 0) | (y == ny) | (x == 0) | (x == nx)
+
+
+def take_faces(faces: Faces, which: NDArray[np.bool_] | NDArray[np.int64]) -> Faces:
+    """Return some faces, in the order of the index."""
+    return Faces(**{name: values[which] for name, values in vars(faces).items()})
+
+
+def splice_faces(faces: Faces, before: Faces, after: Faces) -> Faces:
+    """Return the faces with those of some boundaries exchanged.
+
+    Parameters
+    ----------
+    faces
+        Of all boundaries, sorted.
+    before
+        All faces of the boundaries to take out.
+    after
+        Faces to put in, sorted; of these boundaries or of new ones.
+    """
+    ids = np.union1d(before.boundary, after.boundary)
+    if len(ids) == 0:
+        return faces
+    start = np.searchsorted(faces.boundary, ids, "left").tolist()
+    stop = np.searchsorted(faces.boundary, ids, "right").tolist()
+    cut = np.searchsorted(after.boundary, ids, "right").tolist()
+    arrays = {}
+    for name, values in vars(faces).items():
+        put = getattr(after, name)
+        pieces = []
+        done, put_done = 0, 0
+        for a, b, c in zip(start, stop, cut, strict=True):
+            pieces += [values[done:a], put[put_done:c]]
+            done, put_done = b, c
+        arrays[name] = np.concatenate([*pieces, values[done:]])
+    return Faces(**arrays)
