@@ -44,6 +44,7 @@ _PUBLIC = {
     "find_boundaries": "microstructure.boundaries",
     "segment_grains": "microstructure.grains",
     "boundary_profile": "microstructure.profiles",
+    "boundary_profiles": "microstructure.profiles",
     "Experiment": "diffusion.experiment",
     "Stage": "diffusion.experiment",
     "Estimate": "diffusion.results",
