@@ -40,10 +40,20 @@ def by_face(b: Boundaries) -> pd.DataFrame:
     )
 
 
+def neighbours_by_faces(b: Boundaries) -> dict[tuple[int, int], set[tuple[int, int]]]:
+    """Neighbours of each boundary, where a boundary is named by its first face."""
+    _, lead = np.unique(b.faces.boundary, return_index=True)
+    name = {int(b.faces.boundary[k]): (int(b.faces.first[k]), int(b.faces.axis[k])) for k in lead}
+    met = b.table.loc[list(name), "neighbours"]
+    assert all(list(ids) == sorted(set(ids)) for ids in b.table["neighbours"])
+    return {name[i]: {name[j] for j in ids} for i, ids in met.items()}
+
+
 def assert_as_found_anew(b: Boundaries) -> None:
     fresh = find_boundaries(b.drawn, b.pixel_size)
     np.testing.assert_array_equal(b.grains, fresh.grains)
     pd.testing.assert_frame_equal(by_face(b), by_face(fresh), check_exact=True)
+    assert neighbours_by_faces(b) == neighbours_by_faces(fresh)
     there = b.table.index.isin(b.faces.boundary)
     assert there.sum() == len(fresh)
     gone = b.table[~there]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,6 +12,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from napari_liso.microstructure.faces import Faces, Traced, find_faces
+from napari_liso.microstructure.junctions import (
+    find_junctions,
+    find_surfaces,
+    meeting_pairs,
+    tuples_of,
+)
 from napari_liso.microstructure.lines import bridge_lines
 from napari_liso.microstructure.ownership import paint
 
@@ -46,9 +53,26 @@ class Boundaries:
         ``length`` in m, that of the smooth line, not of the pixel staircase;
         ``normal_y``, ``normal_x``, unit mean normal from a to b (NaN where the
         boundary closes on itself: a mean normal does not exist there);
-        ``touches_edge``, whether it ends at the edge of the image; ``state``.
+        ``touches_edge``, whether it ends at the edge of the image; ``state``;
+        ``normal_spread``, circular standard deviation of the local normals in
+        rad, weighted with length (NaN where there is no mean normal);
+        ``curvature``, mean absolute curvature of the smooth line in 1/m;
+        ``neighbours``, tuple of the ids that it meets at junctions; ``notes``.
     faces
         Its pixel faces with their local normals.
+
+    Notes
+    -----
+    The spread is sqrt(-2 ln R) with R the length of the mean normal (Mardia and
+    Jupp, Directional Statistics, 2000, eq. 2.3.11). Pixels limit it: a straight
+    line between the directions of the grid has up to 0.1 rad.
+
+    Curvature is how far the line turns, to and fro, over its length, with the
+    pixels smoothed away over 8 faces. Arcs and circles of 6 pixels radius or
+    more are within 15 %. A straight line has up to 0.006 per pixel if it is 30
+    pixels long and 0.004 if it is 100, so a radius above some 200 pixels is not
+    told from none. Waves of 60 pixels are 10 % too flat, of 40 pixels 30 %. NaN
+    where a boundary has less than 8 faces.
     """
 
     grains: NDArray[np.int32]
@@ -65,6 +89,16 @@ class Boundaries:
     def face_length(self) -> NDArray[np.float64]:
         """Length in m of every pixel face, (face,)."""
         return np.where(self.faces.axis == 0, self.pixel_size[1], self.pixel_size[0])
+
+    @cached_property
+    def junctions(self) -> pd.DataFrame:
+        """Points where boundaries end or meet, see `find_junctions`; found when first used."""
+        return find_junctions(self)
+
+    @cached_property
+    def surfaces(self) -> pd.DataFrame:
+        """Contacts of grains with pores, the outside and the image edge, see `find_surfaces`."""
+        return find_surfaces(self)
 
     def with_state(self, ids: int | Iterable[int], state: State) -> Boundaries:
         """Return a copy in which some boundaries are in another state.
@@ -85,13 +119,40 @@ class Boundaries:
         """
         if state not in get_args(State):
             raise ValueError(f"state must be one of {', '.join(get_args(State))}, got {state!r}")
+        return self._with("state", ids, state)
+
+    def with_note(self, ids: int | Iterable[int], text: str) -> Boundaries:
+        """Return a copy in which some boundaries have another note.
+
+        Parameters
+        ----------
+        ids
+            One id or several.
+        text
+            The note; ``""`` for none.
+
+        Raises
+        ------
+        ValueError
+            For an id that does not exist.
+        """
+        return self._with("notes", ids, text)
+
+    def _with(self, column: str, ids: int | Iterable[int], value: str) -> Boundaries:
+        """Return a copy with another value in some rows of the table."""
         wanted = [int(i) for i in (ids if isinstance(ids, Iterable) else [ids])]
         unknown = sorted(set(wanted) - set(self.table.index))
         if unknown:
-            raise ValueError(f"no boundary {unknown[0]}; ids run from 1 to {len(self)}")
+            raise ValueError(f"no boundary {unknown[0]}; {self.known_ids}")
         table = self.table.copy()
-        table.loc[wanted, "state"] = state
+        table.loc[wanted, column] = value
         return replace(self, table=table)
+
+    @property
+    def known_ids(self) -> str:
+        """Which ids there are, in words, for messages."""
+        ids = self.table.index
+        return f"ids run from {ids.min()} to {ids.max()}" if len(ids) else "there is none"
 
 
 def find_boundaries(
@@ -147,6 +208,8 @@ def find_boundaries(
         )
     table = describe(traced, size)
     faces = traced.faces
+    pairs = meeting_pairs(faces, filled.shape[1])
+    table["neighbours"] = tuples_of(pairs, table.index.to_numpy())
     length = table["length"].to_numpy()[faces.boundary - 1]
     labels = paint(faces.first, faces.second, faces.boundary, length, filled.shape)
     return Boundaries(filled, drawn, size, labels, table, faces)
@@ -194,7 +257,7 @@ def check_labels(grains: ArrayLike) -> NDArray[np.integer[Any]]:
 
 
 def describe(traced: Traced, pixel_size: tuple[float, float]) -> pd.DataFrame:
-    """Return the table of boundaries 1..N, all in use.
+    """Return the table of boundaries 1..N, all in use, without neighbours.
 
     Parameters
     ----------
@@ -205,9 +268,18 @@ def describe(traced: Traced, pixel_size: tuple[float, float]) -> pd.DataFrame:
     """
     faces, count = traced.faces, len(traced.pairs)
     row = faces.boundary - 1
-    face_length = np.where(faces.axis == 0, pixel_size[1], pixel_size[0])
-    length = np.bincount(row, face_length / faces.staircase, minlength=count).astype(np.float64)
+    face_length = np.where(faces.axis == 0, pixel_size[1], pixel_size[0]) / faces.staircase
+    length = np.bincount(row, face_length, minlength=count).astype(np.float64)
     normal = _mean_normals(traced, pixel_size)
+    sums = [
+        np.bincount(row, face_length * component, minlength=count)
+        for component in (faces.normal_y, faces.normal_x)
+    ]
+    resultant = np.divide(np.hypot(*sums), length, out=np.ones(count), where=length > 0)
+    spread = np.sqrt(-2 * np.log(np.clip(resultant, np.finfo(float).tiny, 1.0)))
+    index = pd.RangeIndex(1, count + 1, name="id")
+    nobody = np.empty(count, dtype=object)
+    nobody[:] = [()] * count
     return pd.DataFrame(
         {
             "grain_a": traced.pairs[:, 0],
@@ -216,9 +288,13 @@ def describe(traced: Traced, pixel_size: tuple[float, float]) -> pd.DataFrame:
             "normal_y": normal[0],
             "normal_x": normal[1],
             "touches_edge": traced.touches_edge,
-            "state": pd.Series(["use"] * count, index=np.arange(1, count + 1), dtype="str"),
+            "state": pd.Series(["use"] * count, index=index, dtype="str"),
+            "normal_spread": np.where(np.isnan(normal[0]), np.nan, spread),
+            "curvature": traced.curvature,
+            "neighbours": nobody,
+            "notes": pd.Series([""] * count, index=index, dtype="str"),
         },
-        index=pd.RangeIndex(1, count + 1, name="id"),
+        index=index,
     )
 
 

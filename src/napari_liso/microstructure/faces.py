@@ -15,6 +15,7 @@ __all__ = [
     "Traced",
     "corners_of",
     "find_faces",
+    "find_places",
     "splice_faces",
     "take_faces",
     "trace_faces",
@@ -25,6 +26,11 @@ __all__ = [
 # a circle of eight pixels radius. Oblong pixels make the steps of a staircase
 # longer in faces, so it grows with the root of their aspect ratio.
 _SMOOTHING = 4.0
+
+# The same for curvature, where the steps of a staircase must be gone altogether;
+# and the shortest boundary that has one, in faces.
+_CURVATURE_SMOOTHING = 8.0
+_SHORTEST_CURVE = 8
 
 # Largest staircase factor. Only hooks and combs of single pixels come near it.
 _STEEPEST = 5.0
@@ -124,16 +130,24 @@ def find_faces(grains: NDArray[np.integer[Any]], pixel_size: tuple[float, float]
         (y, x) in m.
     """
     ny, nx = grains.shape
+    first, axis = find_places(grains)
+    flat = grains.ravel()
+    pair = flat[first], flat[first + np.where(axis == 0, nx, 1)]
+    return trace_faces(first, axis, pair, (ny, nx), pixel_size)
+
+
+def find_places(
+    grains: NDArray[np.integer[Any]],
+) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    """Return `first` and `axis` of all faces: those of axis 0 in raster order, then the others."""
+    nx = grains.shape[1]
     below, beside = (
         np.flatnonzero((here != there) & (here != 0) & (there != 0))
         for here, there in ((grains[:-1], grains[1:]), (grains[:, :-1], grains[:, 1:]))
     )
     beside += beside // max(nx - 1, 1)  # from the nx - 1 columns of `here` to nx
-    first = np.concatenate([below, beside])
     axis = np.repeat(np.array([0, 1], dtype=np.int8), [len(below), len(beside)])
-    flat = grains.ravel()
-    pair = flat[first], flat[first + np.where(axis == 0, nx, 1)]
-    return trace_faces(first, axis, pair, (ny, nx), pixel_size)
+    return np.concatenate([below, beside]), axis
 
 
 def trace_faces(
@@ -161,7 +175,9 @@ def trace_faces(
     links = _links(contacts)
     component = _number(contacts, links)
     order = np.lexsort((contacts.axis, contacts.first, component))
-    normal, staircase = _normals(contacts, links, pixel_size)
+    vector, normal, staircase = _normals(contacts, links, pixel_size)
+    length = _face_lengths(axis, pixel_size) / staircase
+    curvature = _curvature(vector, length, links, component, _stretch(pixel_size))
     faces = Faces(
         first=contacts.first[order],
         second=contacts.second[order],
@@ -177,7 +193,7 @@ def trace_faces(
     touches_edge = np.zeros(count, dtype=bool)
     for corner in (contacts.start, contacts.end):
         touches_edge[component[_on_edge(corner, shape)]] = True
-    return Traced(faces, contacts.sign[order], pairs, touches_edge, np.full(count, np.nan))
+    return Traced(faces, contacts.sign[order], pairs, touches_edge, curvature)
 
 
 def _contacts(
@@ -261,8 +277,8 @@ def _number(contacts: Contacts, links: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _normals(
     contacts: Contacts, links: NDArray[np.int64], pixel_size: tuple[float, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit normals (face, 2) from grain_a to grain_b, and staircase factors (face,).
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Smoothed vectors and unit normals (face, 2) from grain_a to grain_b, staircase (face,).
 
     The vector of a face is its length times its direction from a to b. The sum
     of such vectors over a piece of boundary is the normal of the chord times
@@ -275,17 +291,95 @@ def _normals(
     count = len(contacts.first)
     own = np.zeros((count, 2))
     length = _face_lengths(contacts.axis, pixel_size)
-    width = _SMOOTHING * min(np.sqrt(max(pixel_size) / min(pixel_size)), 3.0)
+    width = _SMOOTHING * _stretch(pixel_size)
     own[np.arange(count), contacts.axis] = contacts.sign * length
     vector = _smooth(own, links, width)
     norm = np.hypot(vector[:, 0], vector[:, 1])
     # A small closed loop cancels itself: its faces keep their own direction.
     lost = norm < 1e-3 * length
-    vector = np.where(lost[:, None], own, vector)
-    normal = vector / np.where(lost, length, norm)[:, None]
+    normal = np.where(lost[:, None], own, vector) / np.where(lost, length, norm)[:, None]
     projected = np.einsum("fa,fa->f", own, normal)
     smooth = _smooth(np.stack([length, projected], axis=1), links, width)
-    return normal, smooth[:, 0] / np.maximum(smooth[:, 1], smooth[:, 0] / _STEEPEST)
+    return vector, normal, smooth[:, 0] / np.maximum(smooth[:, 1], smooth[:, 0] / _STEEPEST)
+
+
+def _stretch(pixel_size: tuple[float, float]) -> float:
+    """How much longer, in faces, smoothing must be for oblong pixels."""
+    return min(float(np.sqrt(max(pixel_size) / min(pixel_size))), 3.0)
+
+
+def _curvature(
+    vector: NDArray[np.float64],
+    length: NDArray[np.float64],
+    links: NDArray[np.int64],
+    component: NDArray[np.int64],
+    stretch: float,
+) -> NDArray[np.float64]:
+    """Mean absolute curvature of each boundary in 1/m: how far it turns, to and fro, over how far.
+
+    The further smoothed vectors turn too little at the ends of a boundary, where
+    there is nothing beyond to smooth with. The way along the boundary, smoothed
+    alike, is too short there by the same factor, so their ratio is right.
+
+    Parameters
+    ----------
+    vector
+        Of the faces, smoothed with `_SMOOTHING` (face, 2).
+    length
+        Of the smooth line at each face (face,), m.
+    links, component
+        Which faces follow each other, and of which boundary they are.
+    stretch
+        For oblong pixels, see `_stretch`.
+    """
+    count = int(component.max(initial=-1)) + 1
+    if count == 0:
+        return np.zeros(0)
+    size = np.bincount(component, minlength=count)
+    link_of = component[links[:, 0]]
+    is_closed = np.bincount(link_of, minlength=count) >= size
+    way = _way_along(length, links, component, count)
+    further = np.sqrt(_CURVATURE_SMOOTHING**2 - _SMOOTHING**2) * stretch
+    way = _smooth(way[:, None], links, _SMOOTHING * stretch)
+    smooth = _smooth(np.concatenate([vector, way], axis=1), links, further)
+    one, two = smooth[links[:, 0]], smooth[links[:, 1]]
+    across = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
+    turn = np.abs(np.arctan2(across, (one[:, :2] * two[:, :2]).sum(axis=1)))
+    turned = np.bincount(link_of, turn, minlength=count)
+    passed = np.bincount(link_of, np.abs(one[:, 2] - two[:, 2]), minlength=count)
+    passed[is_closed] = np.bincount(component, length, minlength=count)[is_closed]
+    curved = (size >= _SHORTEST_CURVE) & (passed > 0)
+    return np.divide(turned, passed, out=np.full(count, np.nan), where=curved)
+
+
+def _way_along(
+    length: NDArray[np.float64],
+    links: NDArray[np.int64],
+    component: NDArray[np.int64],
+    count: int,
+) -> NDArray[np.float64]:
+    """Way in m from an end of the boundary to each face (face,); from anywhere if it is closed."""
+    faces = len(component)
+    degree = np.bincount(links.ravel(), minlength=faces)
+    by = np.lexsort((degree, component))
+    lead = by[np.searchsorted(component[by], np.arange(count))]
+    # One more node, linked to an end of every boundary, is the root of a tree.
+    edges = np.concatenate([links, np.stack([np.full(count, faces), lead], axis=1)])
+    graph = sparse.coo_array(
+        (np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])),
+        shape=(faces + 1, faces + 1),
+    ).tocsr()
+    _, parent = csgraph.breadth_first_order(graph, faces, directed=False)
+    parent = parent.astype(np.int64)
+    parent[faces] = faces
+    padded = np.append(length, 0.0)
+    way = (padded + padded[parent]) / 2
+    way[[*lead, faces]] = 0.0
+    # Each pass doubles how far up the tree the sum reaches.
+    while (parent != faces).any():
+        way += way[parent]
+        parent = parent[parent]
+    return way[:faces]
 
 
 def _smooth(

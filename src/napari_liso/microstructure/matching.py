@@ -98,9 +98,9 @@ def _match_pairs(
 ) -> None:
     """Match what shares no face at all where one old and one new boundary have the same grains."""
     olds: dict[tuple[int, int], list[int]] = {}
-    a, b = (table[name].to_dict() for name in ("grain_a", "grain_b"))
-    for o in free.tolist():
-        olds.setdefault((int(a[o]), int(b[o])), []).append(o)
+    old_pairs = table.loc[free, ["grain_a", "grain_b"]].to_numpy()
+    for o, (a, b) in zip(free.tolist(), old_pairs.tolist(), strict=True):
+        olds.setdefault((a, b), []).append(o)
     news: dict[tuple[int, int], list[int]] = {}
     for p in np.flatnonzero(parent == 0).tolist():
         news.setdefault((int(pairs[p, 0]), int(pairs[p, 1])), []).append(p)

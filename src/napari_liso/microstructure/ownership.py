@@ -83,8 +83,10 @@ def rescue(
         return []
     start = np.concatenate([[0], np.flatnonzero(boundary[1:] != boundary[:-1]) + 1])
     ids = boundary[start]
-    owns = (labels[first] == boundary) | (labels[second] == boundary)
-    starved = ids[~np.logical_or.reduceat(owns, start)]
+    owns = np.logical_or.reduceat(labels[first] == boundary, start)
+    rest = np.flatnonzero(np.repeat(~owns, np.diff(np.append(start, len(boundary)))))
+    owned = boundary[rest][labels[second[rest]] == boundary[rest]]
+    starved = np.setdiff1d(ids[~owns], owned)
     if len(starved) == 0:
         return []
     stop = np.append(start[1:], len(boundary))

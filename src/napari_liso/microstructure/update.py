@@ -23,6 +23,7 @@ from napari_liso.microstructure.faces import (
     take_faces,
     trace_faces,
 )
+from napari_liso.microstructure.junctions import meeting_pairs, tuples_of
 from napari_liso.microstructure.lines import bridge_lines, reach_of_lines
 from napari_liso.microstructure.matching import Match, match_pieces
 from napari_liso.microstructure.ownership import owners_of, rescue
@@ -53,7 +54,7 @@ class Pixels:
         """Return the way back."""
         return Pixels(self.index, self.after, self.before)
 
-    def put(self, image: NDArray[Any], dtype: DTypeLike = None) -> NDArray[Any]:
+    def put(self, image: NDArray[Any], dtype: DTypeLike | None = None) -> NDArray[Any]:
         """Return the image as it is after; the same array if nothing changed."""
         dtype = image.dtype if dtype is None else np.dtype(dtype)
         if len(self) == 0 and dtype == image.dtype:
@@ -204,6 +205,8 @@ def find_patch(before: Boundaries, drawn: ArrayLike, *, box: Box | None = None) 
     old = take_faces(old, ~np.isin(old.boundary, match.ids[~touched]))
     new = _with_ids(traced.faces, match.ids, touched)
     rows = _rows(before, traced, match, touched)
+    faces = splice_faces(before.faces, old, new)
+    rows = _with_neighbours(before, faces, old, new, rows)
     ids = match.ids
     return Patch(
         changed=np.sort(ids[~match.is_new & ~match.same]),
@@ -212,7 +215,7 @@ def find_patch(before: Boundaries, drawn: ArrayLike, *, box: Box | None = None) 
         renamed=np.sort(ids[match.same & other_pair]),
         drawn=pixels,
         grains=grains,
-        labels=_repaint(before, old, new, rows),
+        labels=_repaint(before, faces, old, new, rows),
         drawn_types=(before.drawn.dtype, dtype),
         faces=(old, new),
         rows=rows,
@@ -237,6 +240,9 @@ def renumber(boundaries: Boundaries) -> tuple[Boundaries, dict[int, int]]:
     new_id[kept.index] = np.arange(1, len(kept) + 1)
     ids = dict(zip(kept.index.tolist(), range(1, len(kept) + 1), strict=True))
     kept.index = pd.RangeIndex(1, len(kept) + 1, name="id")
+    kept["neighbours"] = _as_objects(
+        [tuple(sorted(ids[j] for j in met if j in ids)) for met in kept["neighbours"]]
+    )
     faces = replace(boundaries.faces, boundary=new_id[boundaries.faces.boundary].astype(np.int32))
     labels = new_id.astype(np.uint16)[boundaries.labels]
     return replace(boundaries, table=kept, faces=faces, labels=labels), ids
@@ -410,22 +416,82 @@ def _rows(
     gone = table.loc[match.lost].copy()
     gone["state"] = "removed"
     gone["length"] = 0.0
-    gone[["normal_y", "normal_x"]] = np.nan
+    gone[["normal_y", "normal_x", "normal_spread", "curvature"]] = np.nan
     gone["touches_edge"] = False
+    gone["neighbours"] = _as_objects([()] * len(gone))
     new = pd.concat([new[touched], gone])
     return old, new.sort_index().astype(table.dtypes.to_dict())
 
 
+def _as_objects(values: list[Any]) -> NDArray[np.object_]:
+    """One-dimensional array of objects, even if they are tuples."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _with_neighbours(
+    before: Boundaries,
+    faces: Faces,
+    old: Faces,
+    new: Faces,
+    rows: tuple[pd.DataFrame, pd.DataFrame],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows with the neighbours of the new boundaries, and rows of those that they meet."""
+    nx = before.grains.shape[1]
+    corners = np.unique(
+        np.concatenate([c for side in (old, new) for c in corners_of(side.first, side.axis, nx)])
+    )
+    pairs = meeting_pairs(_faces_near(faces, old, new, nx), nx, corners)
+    mine = np.unique(new.boundary)
+    was, now = rows
+    here = now.index.isin(mine)
+    now.loc[here, "neighbours"] = tuples_of(pairs, now.index[here].to_numpy())
+    # The others keep their neighbours but for those of the patch.
+    gone = set(old.boundary.tolist()) | set(mine.tolist())
+    met = pairs[np.isin(pairs[:, 0], mine)]
+    lost_by = [j for ids in was["neighbours"] for j in ids]
+    others = np.setdiff1d(np.union1d(met[:, 1], np.array(lost_by, dtype=np.int64)), list(gone))
+    others = others[~np.isin(others, now.index)]
+    theirs = before.table.loc[others]
+    met = met[np.lexsort((met[:, 0], met[:, 1]))][:, ::-1]
+    added = tuples_of(met, others)
+    after = _as_objects(
+        [
+            tuple(sorted({*had} - gone | {*more}))
+            for had, more in zip(theirs["neighbours"], added, strict=True)
+        ]
+    )
+    differ = np.array(
+        [a != b for a, b in zip(theirs["neighbours"], after, strict=True)], dtype=bool
+    )
+    theirs = theirs[differ]
+    changed = theirs.assign(neighbours=after[differ])
+    return pd.concat([was, theirs]).sort_index(), pd.concat([now, changed]).sort_index()
+
+
+def _faces_near(faces: Faces, old: Faces, new: Faces, nx: int) -> Faces:
+    """Faces in the rows of some others, and one more row on both sides."""
+    first = np.concatenate([old.first, new.first])
+    if len(first) == 0:
+        return new
+    top, bottom = int(first.min()) // nx - 1, int(first.max()) // nx + 2
+    return take_faces(faces, (faces.first >= top * nx) & (faces.first < (bottom + 1) * nx))
+
+
 def _repaint(
-    before: Boundaries, old: Faces, new: Faces, rows: tuple[pd.DataFrame, pd.DataFrame]
+    before: Boundaries,
+    faces: Faces,
+    old: Faces,
+    new: Faces,
+    rows: tuple[pd.DataFrame, pd.DataFrame],
 ) -> Pixels:
     """Pixels of the label image of the boundaries that differ."""
     shape = before.labels.shape
     pixels = np.unique(np.concatenate([old.first, old.second, new.first, new.second]))
-    faces = splice_faces(before.faces, old, new)
-    table = _splice_table(before.table, *rows)
-    length = np.zeros(int(table.index.max(skipna=True)) + 1 if len(table) else 1)
-    length[table.index] = table["length"]
+    length = np.zeros(max(_last_id(before), int(rows[1].index.max()) if len(rows[1]) else 0) + 1)
+    length[before.table.index] = before.table["length"]
+    length[rows[1].index] = rows[1]["length"]
     here = np.zeros(shape[0] * shape[1], dtype=bool)
     here[pixels] = True
     first, second = here[faces.first], here[faces.second]
