@@ -142,6 +142,8 @@ def _attached(
     """How many separate groups of thin pixels touch each small blob (8 neighbours)."""
     groups = np.zeros(len(small), dtype=np.intp)
     boxes = ndimage.find_objects(np.where(small[blobs], blobs, 0))
+    near = ndimage.binary_dilation(thin, _EIGHT)
+    small = small & (np.bincount(blobs[near], minlength=len(small)) > 0)
     for blob in np.flatnonzero(small):
         box = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in boxes[blob - 1])
         mine = ndimage.binary_dilation(blobs[box] == blob, _EIGHT)
