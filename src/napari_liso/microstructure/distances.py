@@ -23,7 +23,7 @@ Distances = tuple[NDArray[np.float64], NDArray[np.int32]]
 Window = tuple[slice, slice]
 
 #: Pixels that are worked on at once, so that temporary arrays stay in a processor's cache.
-STRIP = 2**18
+STRIP = 2**16
 
 
 class NearestFaces(NamedTuple):
@@ -138,12 +138,12 @@ def _slots(
     second: NDArray[np.int64],
     axis: NDArray[np.int8],
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Pixels that touch a face, and their faces (pixel, 4) below, above, right and left; -1."""
+    """Pixels that touch a face, and their faces (4, pixel) below, above, right and left; -1."""
     pixel = np.concatenate([first, second])
     slot = np.concatenate([2 * axis.astype(np.intp), 2 * axis.astype(np.intp) + 1])
     pixels, place = np.unique(pixel, return_inverse=True)
-    slots = np.full((len(pixels), 4), -1, dtype=np.int32)
-    slots[place, slot] = np.tile(which, 2)
+    slots = np.full((4, len(pixels)), -1, dtype=np.int32)
+    slots[slot, place] = np.tile(which, 2)
     return pixels, slots
 
 
@@ -158,11 +158,13 @@ def _nearest_slot(
     best = np.full(at.shape, np.inf)
     nearest = np.full(at.shape, -1, dtype=np.int32)
     for index, (dy, dx) in enumerate(_TOWARDS):
-        there = slots[:, index][at]
-        squared = ((y - dy) * pixel_size[0]) ** 2 + ((x - dx) * pixel_size[1]) ** 2
-        closer = (there >= 0) & (squared < best)
-        best[closer] = squared[closer]
-        nearest[closer] = there[closer]
+        there = slots[index].take(at)
+        squared = np.square((y - dy) * pixel_size[0])
+        squared += np.square((x - dx) * pixel_size[1])
+        closer = squared < best
+        closer &= there >= 0
+        np.copyto(best, squared, where=closer)
+        np.copyto(nearest, there, where=closer)
     return np.sqrt(best), nearest
 
 
