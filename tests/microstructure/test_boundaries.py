@@ -266,6 +266,16 @@ def test_states():
         b.with_state(1, "gone")
 
 
+def test_notes():
+    b = find_boundaries(draw("123 123"), 1.0)
+    assert b.table["notes"].tolist() == ["", ""]
+    noted = b.with_note(2, "a twin").with_note([1], "x")
+    assert noted.table["notes"].tolist() == ["x", "a twin"]
+    assert b.table["notes"].tolist() == ["", ""]
+    with pytest.raises(ValueError, match="no boundary 9; ids run from 1 to 2"):
+        b.with_note(9, "x")
+
+
 @pytest.mark.parametrize(
     ("grains", "message"),
     [

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.segmentation import watershed
 
 from napari_liso.microstructure.boundaries import find_boundaries
+from napari_liso.microstructure.lines import bridge_lines, reach_of_lines
 
 
 def halves(n: int, slope: float) -> tuple[np.ndarray, np.ndarray]:
@@ -128,3 +131,34 @@ def test_the_nearest_grain_is_the_nearest_in_metres():
     drawn = np.array([[1, 1, 1], [3, 0, 3], [2, 2, 2]])
     assert find_boundaries(drawn, (1.0, 0.1)).grains[1, 1] == 3
     assert find_boundaries(drawn, (0.1, 1.0)).grains[1, 1] in (1, 2)
+
+
+def test_a_line_along_the_rim_of_a_pore_is_line_for_eight_pixels_only():
+    drawn = np.ones((20, 40), dtype=int)
+    drawn[10:] = 2
+    drawn[9, :] = 0
+    drawn[10:13, 12:40] = 0  # below the line, so that it is the rim of this pore
+    filled = find_boundaries(drawn, 1.0).grains
+    assert (filled[9, :11] > 0).all()
+    assert (filled[9, 12:] == 0).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([0.1, 0.3, 0.5, 0.7]),
+    st.sampled_from([(1.0, 1.0), (1e-6, 0.2e-6), (1.0, 3.0)]),
+)
+def test_a_window_gives_what_the_whole_image_gives(seed, zeros, pixel):
+    """Any label image: lines, pores and what lies between, at any place of it."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(1, 4, (90, 90))
+    texture = ndimage.gaussian_filter(rng.random((90, 90)), rng.choice([0.3, 0.7, 2.0]))
+    drawn[texture < np.quantile(texture, zeros)] = 0
+    whole = bridge_lines(drawn, pixel)
+    reach = reach_of_lines(pixel)
+    y, x = rng.integers(0, 80, 2)
+    top, left = max(y - reach, 0), max(x - reach, 0)
+    window = drawn[top : y + 10 + reach, left : x + 10 + reach]
+    part = bridge_lines(window, pixel)[y - top :, x - left :][:10, :10]
+    np.testing.assert_array_equal(part, whole[y : y + 10, x : x + 10])

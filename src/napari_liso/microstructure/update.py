@@ -290,10 +290,12 @@ def _rows(
     old = table.loc[old_ids]
     new = describe(traced, before.pixel_size)
     new.index = pd.Index(match.ids, name="id")
+    known = match.ids[~match.is_new]
+    new.loc[known, ["state", "notes"]] = table.loc[known, ["state", "notes"]]
     states = table["state"]
-    for i, parent in zip(match.ids.tolist(), match.parent.tolist(), strict=True):
-        if parent and (i == parent or i in states.index or states[parent] != "removed"):
-            new.loc[i, "state"] = states[i] if i in states.index else states[parent]
+    for i, parent in zip(match.ids[match.is_new], match.parent[match.is_new], strict=True):
+        if parent and states[parent] != "removed":
+            new.loc[i, "state"] = states[parent]
     gone = table.loc[match.lost].copy()
     gone["state"] = "removed"
     gone["length"] = 0.0
