@@ -54,6 +54,9 @@ _PUBLIC = {
     "boundary_resistance": "diffusion.conductivity",
     "simulate": "simulation",
     "stitch": "fields",
+    "Session": "session",
+    "save": "session",
+    "load": "session",
 }
 
 __all__ = sorted([*_PUBLIC, "__version__"])

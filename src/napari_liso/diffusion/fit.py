@@ -16,9 +16,10 @@ from napari_liso.counting.measured import Measured
 from napari_liso.diffusion import caveats, intervals, systematics
 from napari_liso.diffusion.data import FitInput, check_input
 from napari_liso.diffusion.experiment import Experiment
+from napari_liso.diffusion.full_model import FullModel
 from napari_liso.diffusion.likelihood import BinomialData
 from napari_liso.diffusion.optimise import Optimum, Problem, Scale, maximise, start_values
-from napari_liso.diffusion.polycrystal import Polycrystal, build_polycrystal, solve
+from napari_liso.diffusion.polycrystal import Polycrystal, build_polycrystal
 from napari_liso.diffusion.posterior import Posterior, find_posterior
 from napari_liso.diffusion.propagate import evolve
 from napari_liso.diffusion.reduced import MAX_LEVEL, ReducedModel, build_reduced
@@ -334,18 +335,6 @@ def _result(
     experiment = problem.experiment
     permeability, best_d = optimum.run.permeability, optimum.run.diffusivity
 
-    def full_fraction() -> FloatArray:
-        return crystal.to_image(
-            solve(
-                crystal,
-                experiment.stages,
-                permeability,
-                best_d,
-                experiment.background_fraction,
-                experiment.source_fraction,
-            )
-        )
-
     return DiffusionFit(
         table=_table(given, crystal, values, estimates, information, permeability, best_d),
         diffusivity=diffusivity,
@@ -357,7 +346,7 @@ def _result(
         section="columnar",
         warnings=[],
         provenance={},
-        full_fraction=full_fraction,
+        full_fraction=FullModel(given.boundaries, experiment, permeability, best_d),
         counted=None if given.observation is None else counted,
     )
 
