@@ -34,12 +34,15 @@ def get_reader(path: Path | Sequence[Path]) -> Callable[[Any], list[LayerData]] 
     path
         A file, or several that make up one acquisition.
     """
+    from napari_liso.plugin.saving.opening import holds_session
     from napari_liso.readers import recognise
 
     try:
         paths = _as_list(path)
         if not paths:
             return None
+        if holds_session(paths):
+            return read_layers
         found = recognise(paths if len(paths) > 1 else paths[0])
         if found is None:
             return None
@@ -67,9 +70,12 @@ def read_layers(path: Path | Sequence[Path]) -> list[LayerData]:
     from napari_liso.plugin import opening
     from napari_liso.plugin.layers import acquisition_layers
     from napari_liso.plugin.layers.written import saved_layers
+    from napari_liso.plugin.saving.opening import holds_session, session_layers
     from napari_liso.readers import read
 
     paths = _as_list(path)
+    if holds_session(paths):
+        return session_layers(FilePath(paths[0]))
     if len(paths) == 1 and _came_with_another(FilePath(paths[0])):
         return NOTHING_TO_ADD
     if _is_saved(paths):
