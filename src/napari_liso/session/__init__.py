@@ -142,11 +142,17 @@ def save(path: str | PathLike[str], session: Session) -> Path:
     return write_archive(Path(fspath(path)), content, packer.arrays)
 
 
-def _count(session: Session) -> dict[str, int]:
-    """Return how much there is, for who asks before opening."""
+def _count(session: Session) -> dict[str, Any]:
+    """Return how much there is, and what it is called, for who asks before opening."""
     boundaries = session.boundaries
     there = 0 if boundaries is None else int((boundaries.table["state"] != "removed").sum())
-    return {"boundaries": there, "fits": len(session.fits), "layers": len(session.layers)}
+    name = session.settings.get("name")
+    return {
+        "boundaries": there,
+        "fits": len(session.fits),
+        "layers": len(session.layers),
+        "name": name if isinstance(name, str) else "",
+    }
 
 
 def summary(path: str | PathLike[str]) -> dict[str, Any]:
@@ -155,8 +161,8 @@ def summary(path: str | PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``saved`` (ISO time), ``software``, ``version`` of the format, and numbers of
-        ``boundaries``, ``fits`` and ``layers``.
+        ``saved`` (ISO time), ``software``, ``version`` of the format, numbers of
+        ``boundaries``, ``fits`` and ``layers``, and ``name``, from the settings.
 
     Raises
     ------

@@ -248,11 +248,12 @@ class Unpacker:
             start, stop, step = about["range"]
             index = pd.RangeIndex(start, stop, step, name=name)
         else:
-            index = pd.Index(self._unpack_column(about["values"]), name=name)
+            found = self._unpack_column(about["values"])
+            index = pd.Index(found, dtype=found.dtype, name=name)
         columns = [(key, self._unpack_column(one)) for key, one in packed["columns"]]
         if any(len(one) != len(index) for _, one in columns):
             raise ValueError("a table has columns of different lengths")
-        table = {key: pd.Series(one, index=index, copy=True) for key, one in columns}
+        table = {key: pd.Series(one, index=index, dtype=one.dtype) for key, one in columns}
         if len(table) < len(columns):
             raise ValueError("a table has two columns of one name")
         return pd.DataFrame(table, index=index)

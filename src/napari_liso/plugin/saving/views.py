@@ -13,7 +13,8 @@ from qtpy.compat import isalive
 from napari_liso.diffusion.experiment import EDGES, Experiment
 from napari_liso.diffusion.full_model import FullModel
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.records import PROVENANCE
+from napari_liso.plugin.features import boundary_features
+from napari_liso.plugin.records import OBJECT, PROVENANCE, role_of
 from napari_liso.plugin.selection import camera_of
 from napari_liso.units import from_um
 
@@ -138,6 +139,7 @@ def finish(
         Whether nothing else was in the viewer: then the view is restored.
     """
     for layer in layers:
+        _complete(layer)
         ly.dress(layer)
     # a name that was taken got a number
     names = [saved.arguments.get("name") for saved in session.layers]
@@ -151,6 +153,17 @@ def finish(
     view = session.settings.get("viewer")
     if was_empty and isinstance(view, Mapping):
         _look(viewer, view, now)
+
+
+def _complete(layer: Layer) -> None:
+    """Give boundaries that came without their table and colours what follows from them."""
+    if role_of(layer) != "boundaries" or "state" in layer.features:
+        return
+    shared = layer.metadata.get(OBJECT)
+    if isinstance(shared, dict):
+        stale = (shared["stale"],) if shared.get("stale") else ()
+        layer.features = boundary_features(shared["boundaries"], shared.get("fit"), *stale)
+        ly.recolour_boundaries(layer)
 
 
 def _look(viewer: ViewerModel, view: Mapping[str, Any], layers: Mapping[Any, Layer]) -> None:
