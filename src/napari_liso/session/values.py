@@ -21,6 +21,8 @@ __all__ = ["Packer", "Unpacker"]
 #: Arrays up to so many bytes are written into the description.
 _SMALL = 64
 _NUMBERS = "biufc"
+#: Rows of a table: a range takes no room in a file, but what is made of it may.
+_LONGEST = 2**26
 
 Fields = dict[str, Any]
 #: From an object to the name of its type and its fields; None for a type that is not known.
@@ -247,6 +249,8 @@ class Unpacker:
         if "range" in about:
             start, stop, step = about["range"]
             index = pd.RangeIndex(start, stop, step, name=name)
+            if len(index) > _LONGEST:
+                raise ValueError(f"a table of {len(index)} rows")
         else:
             found = self._unpack_column(about["values"])
             index = pd.Index(found, dtype=found.dtype, name=name)
