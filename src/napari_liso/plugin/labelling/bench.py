@@ -130,13 +130,16 @@ class Bench(QObject):
             self.warned.emit(f"{text[:1].upper()}{text[1:]}.")
             return False
         self._patch = None
+        before = self.editor.boundaries.drawn.ravel()[edit.pixels]
         done = self.editor.apply(edit, what)
         if done:
             self.said.emit("")
-            patch = self._patch
-            new = [] if patch is None else [int(i) for i in patch.added]
-            if select and 0 < len(new) <= 3:  # those that were cut in two come along
-                self.selection.select(new)
+            if select and self._patch is not None:
+                # not the pieces of neighbours that were cut in two
+                parts = np.union1d(before, edit.labels)
+                pairs = self.editor.boundaries.table.loc[self._patch.added]
+                inside = pairs[["grain_a", "grain_b"]].isin(parts).all(axis=1)
+                self.selection.select(inside.index[inside])
         return bool(done)
 
     def _on_changed(self, patch: Any) -> None:

@@ -84,11 +84,12 @@ class DrawnPath:
             self._hand.append(point)
             self.preview = np.array(self._hand)
 
-    def release(self) -> None:
-        """End a piece that was drawn by hand."""
+    def release(self, tremor: float = 0.0) -> None:
+        """End a piece that was drawn by hand; `tremor` in pixels is smoothed away."""
         if self._hand is not None:
             hand, self._hand = self._hand, None
-            self._set(smooth(np.array(hand)))
+            line = np.array(hand)
+            self._set(smooth(line, tremor) if tremor > 0 else line)
 
     def back(self) -> None:
         """Take back the point or stroke set last."""
@@ -113,21 +114,31 @@ class DrawnPath:
         return np.concatenate([last[None], way, point[None]])
 
 
-def smooth(line: Points, width: int = 5) -> Points:
-    """Take the tremor of a hand out of a line (n, 2); its ends stay.
+def smooth(line: Points, width: float) -> Points:
+    """Take the tremor of a hand out of a line; its ends stay.
 
     Parameters
     ----------
     line
         (n, 2), in pixels.
     width
-        Points that are averaged.
+        Length over which it is averaged, in pixels.
+
+    Returns
+    -------
+    ndarray
+        (m, 2), points at equal distances of `width` / 4 or less.
     """
-    if len(line) <= width:
+    steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    if along[-1] <= 2 * width:
         return line
-    half = width // 2
-    padded = np.pad(line, ((half, half), (0, 0)), mode="edge")
-    kernel = np.ones(width) / width
-    out = np.stack([np.convolve(padded[:, k], kernel, mode="valid") for k in (0, 1)], axis=1)
-    out[0], out[-1] = line[0], line[-1]
-    return out
+    count = 2 + int(np.ceil(4 * along[-1] / width))
+    even = np.linspace(0.0, along[-1], count)
+    out = np.stack([np.interp(even, along, line[:, k]) for k in (0, 1)], axis=1)
+    half = max(1, round(width / 2 / (even[1] - even[0])))
+    # mirrored through the ends, which so stay where they are
+    head, tail = 2 * out[0] - out[half:0:-1], 2 * out[-1] - out[-2 : -half - 2 : -1]
+    longer = np.concatenate([head, out, tail])
+    kernel = np.ones(2 * half + 1) / (2 * half + 1)
+    return np.stack([np.convolve(longer[:, k], kernel, mode="valid") for k in (0, 1)], axis=1)

@@ -28,6 +28,8 @@ __all__ = [
 
 Points = NDArray[np.float64]
 
+#: What a hand trembles when it draws, in screen pixels.
+_TREMOR = 8.0
 #: How far from the map a line may begin, in screen pixels.
 _BESIDE = 40.0
 
@@ -35,10 +37,7 @@ _BESIDE = 40.0
 class DrawHandler(Handler):
     """Draw a boundary through a grain, which it splits."""
 
-    hint = (
-        "Click along the boundary and double-click to end, or draw it with the button held, "
-        "from side to side of a grain."
-    )
+    hint = "Click along the boundary, double-click to end; or draw it with the button held."
     cursor = "crosshair"
 
     def __init__(self, bench: Bench) -> None:
@@ -85,7 +84,7 @@ class DrawHandler(Handler):
     def release(self, spot: Spot) -> None:
         """End a stroke; one that is the whole line is the boundary."""
         self.path.drag(spot.pixel)
-        self.path.release()
+        self.path.release(_TREMOR / max(spot.magnification))
         if self.path.by_hand_only:
             self.finish()
             self.cancel()  # no points to go on from
@@ -123,10 +122,7 @@ class DrawHandler(Handler):
 class MoveHandler(DrawHandler):
     """Draw a piece of a boundary anew."""
 
-    hint = (
-        "Press on a boundary, draw how it really runs, and release on it again; or click along "
-        "it and double-click."
-    )
+    hint = "Press on a boundary, draw how it runs, release on it again; or click, double-click."
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)

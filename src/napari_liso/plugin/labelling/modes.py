@@ -89,6 +89,7 @@ class MouseTools(QObject):
         self._region: Handler | None = None
         self._on = False
         self._paused = False
+        self._switching = False
         self._seen: list[QObject] = []
         self._zooms: list[Any] = []  # napari's answers to a double click, while we hold it
         self._grains_shown: bool | None = None
@@ -222,19 +223,24 @@ class MouseTools(QObject):
         if grains is None:
             return
         self._grains_shown = bool(grains.visible)
+        wanted = "paint" if str(grains.mode) == "pan_zoom" else str(grains.mode)
+        self._switching = True
         grains.visible = True
         self.viewer.layers.selection.active = grains
-        if str(grains.mode) == "pan_zoom":
-            grains.mode = "paint"
+        grains.mode = wanted
+        self._switching = False
 
     def _end_painting(self) -> None:
         grains = self.editor.grains
         if grains is None:
             return
+        self._switching = True
         grains.mode = "pan_zoom"
         if self._grains_shown is not None:
             grains.visible = self._grains_shown
+            grains.mode = "pan_zoom"  # napari gives a layer the mode back that it was hidden in
         self._grains_shown = None
+        self._switching = False
 
     def _watch_grains(self) -> None:
         """Notice that the brush is taken or put away with napari's own buttons."""
@@ -248,7 +254,7 @@ class MouseTools(QObject):
             grains.events.mode.connect(self._on_mode)
 
     def _on_mode(self, event: object = None) -> None:
-        if not isalive(self) or self._watched is None:
+        if not isalive(self) or self._watched is None or self._switching:
             return
         paints = str(self._watched.mode) in ("paint", "erase", "fill", "polygon", "pick")
         if paints and self.tool != Tool.PAINT:

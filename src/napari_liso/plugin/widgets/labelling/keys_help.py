@@ -47,15 +47,14 @@ _WORDS = {
     "split": "Knife: split a grain between points",
     "paint": "Paint grains with napari's brush",
     "next": "Next boundary",
-    "previous": "the one before",
+    "previous": "Boundary before",
     "use": "Accept the selected boundaries",
     "exclude": "Reject (exclude) them",
     "lock": "Hold (lock) them: edits leave them alone",
     "delete": "Erase them",
     "undo": "Undo",
-    "redo": "redo",
+    "redo": "Redo",
 }
-_PAIRS = {"next": "previous", "undo": "redo"}
 
 
 class KeysHelp(QWidget):
@@ -69,17 +68,14 @@ class KeysHelp(QWidget):
         grid.setVerticalSpacing(1)
         grid.setColumnStretch(1, 1)
         rows = list(MOUSE)
-        second = set(_PAIRS.values())
-        for name in (name for name in KEYS if name not in second):
-            names = [name, _PAIRS[name]] if name in _PAIRS else [name]
-            keys = ", ".join(key_text(KEYS[n][0]) for n in names)
-            rows.append((keys, ", ".join(_WORDS[n] for n in names)))
+        rows += [(key_text(keys[0]), _WORDS[name]) for name, keys in KEYS.items()]
         for number, (key, words) in enumerate(rows):
             name, meaning = QLabel(key), QLabel(words)
             font = name.font()
             font.setBold(True)
             name.setFont(font)
             name.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
+            name.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
             meaning.setWordWrap(True)
             meaning.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
             grid.addWidget(name, number, 0)

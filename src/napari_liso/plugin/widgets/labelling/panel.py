@@ -54,10 +54,10 @@ _ACTIONS = (
     Button("redo", "Redo", "Do again what was taken back", "Ctrl+Shift+Z"),
     Button("previous", "Prev", "Select the boundary before, and move the map to it", "Shift+N"),
     Button("next", "Next", "Select the next boundary, and move the map to it", "N"),
-    Button("use", "Use", "Accept the selected boundaries: they are fitted", "A"),
+    Button("use", "Accept", "Accept the selected boundaries: they are fitted", "A"),
     Button(
         "exclude",
-        "Exclude",
+        "Reject",
         "Reject the selected boundaries: barriers still, but what surrounds them is not data",
         "R",
     ),

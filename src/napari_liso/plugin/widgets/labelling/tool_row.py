@@ -97,7 +97,9 @@ class ButtonRow(QWidget):
     def allow(self, name: str, missing: str, tip: str = "") -> None:
         """Enable a button, or disable it and say why; `tip` instead of its own words."""
         spec, button = self._specs[name], self.buttons[name]
-        button.setEnabled(not missing)
+        if button.isEnabled() == bool(missing):
+            button.setEnabled(not missing)
+            self._draw_icon(name)
         key = f"  [{key_text(spec.key)}]" if spec.key else ""
         words = f"{tip or spec.tip}{key}"
         button.setToolTip(f"Not yet: {missing}\n{words}" if missing else words)
@@ -119,10 +121,15 @@ class ButtonRow(QWidget):
         self._draw_icons()
 
     def _draw_icons(self) -> None:
-        for name, button in self.buttons.items():
-            button.ensurePolished()
-            ink = button.palette().color(button.foregroundRole())
-            button.setIcon(icon(name, ink))
+        for name in self.buttons:
+            self._draw_icon(name)
+
+    def _draw_icon(self, name: str) -> None:
+        button = self.buttons[name]
+        button.ensurePolished()
+        # the theme's colour of an enabled button is known only while it is one
+        ink = self.palette().color(self.foregroundRole())
+        button.setIcon(icon(name, ink))
 
     def _on_clicked(self, number: int) -> None:
         self.pressed.emit(self._names[number])
