@@ -41,7 +41,7 @@ def test_boundaries_are_found_listed_and_updated(
     assert not viewer.layers["Grains"].visible
     # grain 3 loses a corner to a new grain, which touches grains 2 and 3
     viewer.layers["Grains"].data_setitem((np.full(5, 12), np.arange(25, 30)), 4)
-    assert "press Find boundaries again" in dock.boundaries.message.text()
+    qtbot.waitUntil(lambda: dock.boundaries.table.model().rowCount() == 5)  # they follow
     dock.boundaries.find_boundaries()
     finish(qtbot, dock.boundaries.task)
     assert viewer.layers["Grain boundaries"] is layer
@@ -122,7 +122,16 @@ def test_segmentation_is_a_proposal_to_edit(dock: AllSteps, viewer: ViewerModel,
     assert "grains proposed" in dock.boundaries.message.text()
     dock.boundaries.segment_grains()  # its own proposal is updated in place
     finish(qtbot, dock.boundaries.task)
-    assert [x.name for x in viewer.layers] == ["6Li", "7Li", "Grains"]
+    assert [x.name for x in viewer.layers] == ["6Li", "7Li", "Grains", "Grain boundaries"]
+
+
+def test_boundaries_come_with_the_segmentation(dock: AllSteps, viewer: ViewerModel, qtbot) -> None:
+    add_halves(viewer)
+    dock.boundaries.segment_grains()
+    finish(qtbot, dock.boundaries.task)
+    assert dock.boundaries.message.text().startswith("1 boundary, 12 µm in all.")
+    assert dock.context.current_boundaries().table["length"].tolist() == pytest.approx([12e-6])
+    assert not viewer.layers["Grains"].visible
 
 
 def test_segmentation_leaves_grains_of_others_alone(
@@ -135,7 +144,8 @@ def test_segmentation_leaves_grains_of_others_alone(
         dock.boundaries.segment_grains()
         finish(qtbot, dock.boundaries.task)
         assert snapshot(viewer)[:3] == before
-        assert [x.name for x in viewer.layers][3:] == ["Grains (proposed)"]
+        names = [x.name for x in viewer.layers][3:]
+        assert names == ["Grains (proposed)", "Grain boundaries"]
         assert dock.context.grains.current == viewer.layers["Grains (proposed)"]
         assert dock.boundaries.grains.currentText() == "Grains (proposed)"
 

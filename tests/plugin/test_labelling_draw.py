@@ -152,7 +152,7 @@ def test_pixels_to_world_and_back() -> None:
 
 def test_an_image_on_the_pixels_of_a_map() -> None:
     """A ramp over x stays one, whatever pixels it is asked for on."""
-    y, x = np.mgrid[:40, :60].astype(float)
+    _, x = np.mgrid[:40, :60].astype(float)
     image = Image(x, scale=(0.25, 0.25), translate=(1, 2))
     target = Image(np.zeros((12, 15)), scale=(0.5, 0.5), translate=(2.0, 3.0))
     found = Grid.of_image(image).on(PixelFrame.of_layer(target))

@@ -154,8 +154,8 @@ class MapPicker(QObject):
 
     def on_mouse(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         """Follow one press of the mouse to its release (napari's protocol)."""
-        if event.button != 1 or self._busy_elsewhere():
-            return
+        if event.button != 1 or event.handled or self._busy_elsewhere():
+            return  # not a click, or one that a tool has taken
         start = np.asarray(event.pos, dtype=float)
         yield
         while event.type == "mouse_move":

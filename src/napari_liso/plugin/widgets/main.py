@@ -9,11 +9,13 @@ from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_liso.plugin.context import Context
-from napari_liso.plugin.widgets.boundaries import BoundariesPanel
+from napari_liso.plugin.widgets.boundaries import BoundariesPanel, BoundaryList
 from napari_liso.plugin.widgets.checks.panel import ChecksPanel
 from napari_liso.plugin.widgets.data import DataPanel
 from napari_liso.plugin.widgets.fit import FitPanel
 from napari_liso.plugin.widgets.frames.panel import FramesPanel
+from napari_liso.plugin.widgets.labelling.grains import GrainsPanel
+from napari_liso.plugin.widgets.labelling.panel import EditPanel
 from napari_liso.plugin.widgets.parts import Panel
 from napari_liso.plugin.widgets.ratio.panel import RatioPanel
 from napari_liso.plugin.widgets.regions.band import BandPanel
@@ -204,15 +206,27 @@ class RatioDock(Dock):
 
 
 class BoundaryDock(Dock):
-    """Grains and boundaries on their own."""
+    """Grains and boundaries on their own, with all that edits them."""
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
         self.data = DataPanel(self.context)
-        self.boundaries = BoundariesPanel(self.context)
-        self.add_step("Data", self.data, folded=True)
-        self.add_step("Boundaries", self.boundaries)
+        self.grains = GrainsPanel(self.context)
+        self.grains.eager = True
+        self.edit = EditPanel(self.context)
+        self.boundaries = BoundaryList(self.context)
+        there = self.context.boundaries.current is not None
+        self.add_step("1  Data", self.data, folded=True)
+        self._grains = self.add_step("2  Grains", self.grains, folded=there)
+        self._edit = self.add_step("3  Edit", self.edit)
+        self.add_step("4  Boundaries", self.boundaries)
+        self.grains.drawing_wanted.connect(self._on_drawing_wanted)
+        self.boundaries.picker.follow(self.edit)
         self.follow()
+
+    def _on_drawing_wanted(self) -> None:
+        self._edit.unfold()
+        self.edit.choose("draw")
 
 
 class MassWindowDock(Dock):
