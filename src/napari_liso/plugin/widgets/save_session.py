@@ -1,0 +1,299 @@
+"""Saving a session from a dock, and the quiet offer of work that was not saved."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_liso.plugin.acquisitions import acquisitions_in
+from napari_liso.plugin.context import Context
+from napari_liso.plugin.labelling.autosave import autosave_of
+from napari_liso.plugin.labelling.editor import editor_of
+from napari_liso.plugin.labelling.unsaved import Unsaved, find_unsaved
+from napari_liso.plugin.saving import session_of_viewer
+from napari_liso.plugin.saving.views import path_of, remember_path
+from napari_liso.plugin.tasks import Task
+from napari_liso.plugin.widgets.parts import MessageLine
+from napari_liso.session import SUFFIX, Session, save
+
+if TYPE_CHECKING:
+    from napari_liso.plugin.labelling.autosave import Autosave
+
+__all__ = ["SaveSessionButton", "UnsavedOffer"]
+
+_TIP = (
+    "Save counts, grains, boundaries, settings and results in one file, which File > Open "
+    "shows again as it is now"
+)
+
+
+class SaveSessionButton(QWidget):
+    """Save session, with Save as in its menu; says when and where it was saved.
+
+    The first time it asks for a file, then it saves into the same one. It also keeps what
+    is edited for the case of a crash (`autosave`).
+
+    Parameters
+    ----------
+    context
+        The layers that the dock works on.
+    """
+
+    saved = Signal(object)  # Path
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+        self.autosave: Autosave = autosave_of(context.viewer)
+        self.button = QToolButton()
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        self.button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.save_as_action = QAction("Save session as …", self)
+        self.save_as_action.triggered.connect(self.save_as)
+        menu = QMenu(self.button)
+        menu.addAction(self.save_as_action)
+        self.button.setMenu(menu)
+        self.button.clicked.connect(self.save)
+        self.status = QLabel()
+        self.status.setTextFormat(Qt.TextFormat.PlainText)
+        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.status.setEnabled(False)  # grey: an aside
+        self.message = MessageLine()
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self.button)
+        row.addWidget(self.status, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(row)
+        column.addWidget(self.message)
+        self.task = Task(self)
+        self.task.succeeded.connect(self._on_done)
+        self.task.running_changed.connect(self.refresh)
+        self._said = ""
+        self._changes = 0
+        self.autosave.unsaved_changed.connect(self._on_unsaved)
+        self.autosave.failed.connect(self.message.warn)
+        self.autosave.saved.connect(self._on_kept)
+        context.boundaries_changed.connect(self._attach)
+        self._attach()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Say what the button does, and when it was last done."""
+        path = path_of(self.context.viewer)
+        self.button.setText("Save session" if path is not None else "Save session …")
+        self.button.setEnabled(not self.task.running)
+        where = "" if path is None else f"\nInto {path}"
+        self.button.setToolTip(f"{_TIP}{where}")
+        if self.task.running:
+            self.status.setText("Saving …")
+        elif self.autosave.unsaved:
+            self.status.setText("Not saved yet" if not self._said else f"Changed. {self._said}")
+        else:
+            self.status.setText(self._said)
+        self.status.setToolTip(self.status.text())
+
+    def save(self) -> None:
+        """Save into the file that is known, or ask for one."""
+        path = path_of(self.context.viewer)
+        if path is None:
+            self.save_as()
+        else:
+            self.save_into(path)
+
+    def save_as(self) -> None:
+        """Ask for a file, and save into it."""
+        dialog = QFileDialog(self, "Save the session", "", f"Session (*{SUFFIX})")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        # so that the dialog itself asks before a file is replaced
+        dialog.setDefaultSuffix(SUFFIX[1:])
+        dialog.selectFile(str(self._suggestion()))
+        if dialog.exec():
+            self.save_into(Path(dialog.selectedFiles()[0]))
+
+    def save_into(self, path: Path) -> None:
+        """Save into a file, in a thread."""
+        if self.task.running:
+            return
+        self.message.say("")
+        self._flush()
+        self._changes = self.autosave.changes
+        self.task.start(_save, path, session_of_viewer(self.context.viewer, self.context))
+
+    def _suggestion(self) -> Path:
+        """Return a name for the file: the former one, or beside the measurement."""
+        path = path_of(self.context.viewer)
+        if path is not None:
+            return path
+        for acquisition in reversed(acquisitions_in(self.context.viewer)):
+            source = acquisition.metadata.get("path")
+            if isinstance(source, str):
+                beside = Path(source).with_suffix(SUFFIX)
+                return beside if beside.parent.is_dir() else Path(beside.name)
+        return Path(f"map{SUFFIX}")
+
+    def _flush(self) -> None:
+        """Let the boundaries follow a stroke of the brush that was just made."""
+        editor = editor_of(self.context.viewer, self.context.boundaries.current)
+        if editor is not None:
+            editor.flush()
+
+    def _attach(self) -> None:
+        editor = editor_of(self.context.viewer, self.context.boundaries.current)
+        if editor is not None:
+            self.autosave.attach(editor)
+
+    def _on_done(self, outcome: Path | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self.message.warn(f"Not saved: {outcome}")
+            self.refresh()
+            return
+        remember_path(self.context.viewer, outcome)
+        self._said = f"Saved {datetime.now().strftime('%H:%M')}, {outcome.name}"
+        if self._changes == self.autosave.changes:  # none came while it was written
+            self.autosave.note_saved()
+        self.refresh()
+        self.saved.emit(outcome)
+
+    def _on_unsaved(self, unsaved: bool) -> None:
+        self.refresh()
+
+    def _on_kept(self) -> None:
+        self.message.say("")
+
+
+def _save(path: Path, session: Session) -> Path | Exception:
+    try:
+        return save(path, session)
+    except (OSError, ValueError) as error:
+        return error
+
+
+class UnsavedOffer(QFrame):
+    """One line about work that a crash left behind, with Open and Discard; else hidden.
+
+    Parameters
+    ----------
+    context
+        Of the dock that it is shown in.
+    folder
+        Where unsaved work is; None: that of the user.
+    """
+
+    opened = Signal()
+
+    def __init__(self, context: Context, folder: Path | None = None) -> None:
+        super().__init__()
+        self.context = context
+        self._found: list[Unsaved] = find_unsaved(folder)
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.label = QLabel()
+        self.label.setWordWrap(True)
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.open_button = QPushButton("Open")
+        self.open_button.setToolTip("Open these layers as they were")
+        self.open_button.clicked.connect(self.open)
+        self.discard_button = QPushButton("Discard")
+        self.discard_button.setToolTip("Delete this unsaved work. It cannot be had back")
+        self.discard_button.clicked.connect(self.discard)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(6, 4, 6, 4)
+        row.addWidget(self.label, 1)
+        row.addWidget(self.open_button)
+        row.addWidget(self.discard_button)
+        self.destroyed.connect(_Leaver(self._found))
+        self._refresh()
+
+    @property
+    def current(self) -> Unsaved | None:
+        """The work that is offered, or None."""
+        return self._found[0] if self._found else None
+
+    def open(self) -> None:
+        """Open what is offered; its copy is deleted once this viewer keeps it."""
+        unsaved = self.current
+        if unsaved is None:
+            return
+        try:
+            unsaved.open(self.context.viewer)
+        except (OSError, ValueError) as error:
+            self.label.setText(f"⚠ It cannot be opened: {error}")
+            return
+        self._found.pop(0)
+        self._refresh()
+        _Successor(autosave_of(self.context.viewer), unsaved)
+        self.opened.emit()
+
+    def discard(self) -> None:
+        """Delete what is offered."""
+        if self._found:
+            self._found.pop(0).discard()
+            self._refresh()
+
+    def _refresh(self) -> None:
+        unsaved = self.current
+        self.setVisible(unsaved is not None)
+        if unsaved is not None:
+            others = len(self._found) - 1
+            self.label.setText(unsaved.text + (f" (and {others} more)" if others else ""))
+
+
+class _Leaver:
+    """Unlocks the work that was not decided on when an offer goes."""
+
+    def __init__(self, found: list[Unsaved]) -> None:
+        self._found = found
+
+    def __call__(self, gone: Any = None) -> None:
+        for one in self._found:
+            one.leave()
+
+
+class _Successor:
+    """Deletes the old copy of some work when this viewer has kept or saved it itself."""
+
+    def __init__(self, autosave: Autosave, unsaved: Unsaved) -> None:
+        self._autosave, self._unsaved = autosave, unsaved
+        autosave.saved.connect(self._on_kept)
+        autosave.unsaved_changed.connect(self._on_unsaved)
+        autosave.touch()
+        self._needed = autosave.changes
+        _waiting.append(self)
+
+    def _on_kept(self) -> None:
+        if self._autosave.kept >= self._needed:
+            self._end()
+
+    def _on_unsaved(self, unsaved: bool) -> None:
+        if not unsaved:
+            self._end()
+
+    def _end(self) -> None:
+        self._autosave.saved.disconnect(self._on_kept)
+        self._autosave.unsaved_changed.disconnect(self._on_unsaved)
+        self._unsaved.discard()
+        _waiting.remove(self)
+
+
+_waiting: list[_Successor] = []
