@@ -12,12 +12,20 @@ from skimage.segmentation import watershed
 
 from napari_liso.microstructure.boundaries import check_pixel_size
 from napari_liso.microstructure.edits import Collector, PixelEdit, check_grains
-from napari_liso.microstructure.lines import bridge_lines
+from napari_liso.microstructure.lines import bridge_lines, reach_of_lines
 from napari_liso.microstructure.pieces import FOUR, Box
 
 __all__ = ["fill_holes", "remove_islands"]
 
 Labels = NDArray[np.integer[Any]]
+
+_EIGHT = np.ones((3, 3), dtype=bool)
+
+# Thick places in drawn lines, see `napari_liso.microstructure.lines`.
+_LARGEST_JUNCTION = 8
+
+# Drawn lines between an island and its neighbours lie so many pixels around it.
+_NEAR = 6
 
 # A hair more, so that an area of exactly n pixels is n pixels.
 _ROUNDING = 1 + 1e-9
@@ -58,8 +66,8 @@ def fill_holes(
     zero = labels == 0
     if not zero.any():
         return edit.done()
-    zero &= ~_separating(labels, size)
-    holes, count = ndimage.label(zero, FOUR)
+    lines = _separating(labels, zero)
+    holes, count = ndimage.label(zero & ~lines, FOUR)
     area = np.bincount(holes.ravel(), minlength=count + 1)
     for side in (holes[0], holes[-1], holes[:, 0], holes[:, -1]):
         area[side] = most + 1
@@ -68,6 +76,8 @@ def fill_holes(
     for hole in np.flatnonzero(area <= most).tolist():
         box = _wider(boxes[hole - 1])
         mask = holes[box] == hole
+        if _is_junction(mask, lines[box]):
+            continue
         edit.put(*_filled(labels, box, mask, size))
     return edit.done()
 
@@ -92,10 +102,11 @@ def _filled(
     return pixels, around[flooded[hole] - 1]
 
 
-def _separating(labels: Labels, pixel_size: tuple[float, float]) -> NDArray[np.bool_]:
-    """Pixels of zero lines with different grains next to them."""
-    line = (bridge_lines(labels, pixel_size) > 0) & (labels == 0)
-    y, x = np.nonzero(line)
+def _separating(labels: Labels, zero: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Zeros of lines one pixel wide with different grains next to them."""
+    block = tuple(min(2, n) for n in zero.shape)
+    lines = zero & ~ndimage.binary_opening(zero, np.ones(block, dtype=bool))
+    y, x = np.nonzero(lines)
     near = np.pad(labels, 1)
     high = np.zeros(len(y), dtype=np.int64)
     low = np.full(len(y), np.iinfo(np.int64).max)
@@ -103,8 +114,15 @@ def _separating(labels: Labels, pixel_size: tuple[float, float]) -> NDArray[np.b
         there = near[y + dy, x + dx].astype(np.int64)
         high = np.maximum(high, there)
         low = np.where(there > 0, np.minimum(low, there), low)
-    line[y, x] = low < high
-    return line
+    lines[y, x] = low < high
+    return lines
+
+
+def _is_junction(hole: NDArray[np.bool_], lines: NDArray[np.bool_]) -> bool:
+    """Whether a hole is only a thick place where drawn lines meet, as in `bridge_lines`."""
+    if hole.sum() > _LARGEST_JUNCTION or ndimage.binary_erosion(hole, _EIGHT).any():
+        return False
+    return int(ndimage.label(lines & ndimage.binary_dilation(hole, _EIGHT), _EIGHT)[1]) >= 2
 
 
 def remove_islands(
@@ -149,7 +167,7 @@ def remove_islands(
         return edit.done()
     if len(small) == np.count_nonzero(area):
         raise ValueError("every grain is that small; choose a smaller area")
-    islands = _Islands(labels, pieces, area, size)
+    islands = _Islands(labels, pieces, area, small, size)
     for piece in small[np.argsort(area[small], kind="stable")].tolist():
         if 0 < islands.area[piece] <= most:
             islands.remove(piece)
@@ -169,12 +187,13 @@ class _Islands:
         labels: Labels,
         pieces: NDArray[np.integer[Any]],
         area: NDArray[np.int64],
+        small: NDArray[np.int64],
         pixel_size: tuple[float, float],
     ) -> None:
         self.labels, self.pieces, self.area = labels, pieces, area
         self.pixel_size = pixel_size
-        # Drawn lines count as contact, and only where there are zeros.
-        self.bridged = pieces if (labels > 0).all() else bridge_lines(pieces, pixel_size)
+        # Drawn lines count as contact.
+        self.bridged = _bridged_near(pieces, small, pixel_size)
         self.borders = _borders(self.bridged, pixel_size)
         self.host = np.arange(len(area))
 
@@ -220,6 +239,40 @@ class _Islands:
         alike = ((now == 0) | (now == one[:, None])).all(axis=1) & (one > 0)
         crossed = (moved[around] & (around > 0)).any(axis=1)
         edit.put(line[alike & crossed], one[alike & crossed])
+
+
+def _bridged_near(
+    pieces: NDArray[np.integer[Any]], small: NDArray[np.int64], pixel_size: tuple[float, float]
+) -> NDArray[np.integer[Any]]:
+    """Pieces with drawn lines bridged, around some small pieces at least."""
+    zero = pieces == 0
+    if not zero.any():
+        return pieces
+    boxes = ndimage.find_objects(pieces)
+    reach = reach_of_lines(pixel_size)
+    areas: list[tuple[Box, Box]] = []
+    for piece in small.tolist():
+        inner = _spread(boxes[piece - 1], _NEAR, pieces.shape)
+        if zero[inner].any():
+            areas.append((inner, _spread(inner, reach, pieces.shape)))
+    if sum(zero[outer].size for _, outer in areas) > pieces.size:
+        return bridge_lines(pieces, pixel_size)
+    bridged = pieces.copy()
+    for inner, outer in areas:
+        window = bridge_lines(pieces[outer], pixel_size)
+        y, x = (
+            slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
+        )
+        bridged[inner] = window[y, x]
+    return bridged
+
+
+def _spread(box: tuple[slice, ...], pad: int, shape: tuple[int, ...]) -> Box:
+    """A box and some pixels more on each side, within the image."""
+    y, x = (
+        slice(max(s.start - pad, 0), min(s.stop + pad, n)) for s, n in zip(box, shape, strict=True)
+    )
+    return y, x
 
 
 def _borders(

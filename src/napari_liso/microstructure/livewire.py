@@ -158,7 +158,12 @@ class LiveWire:
             raise ValueError(f"cost must be (y, x), got shape {self._cost.shape}")
         if not (self._cost.min() > 0 and self._cost.max() < np.inf):
             raise ValueError("cost must be positive and finite in every pixel")
-        self._coarse: dict[int, NDArray[np.float64]] = {}
+        # Now rather than while the mouse moves; small images never ask for them.
+        self._coarse = {
+            block: _in_blocks(self._cost, block)
+            for block in _BLOCKS
+            if max(self._cost.shape) > _NEAR_USED + 1
+        }
         self._start: tuple[int, int] | None = None
         self._trees: dict[int, _Tree] = {}
         self._pieces: dict[tuple[tuple[int, int], tuple[int, int]], NDArray[np.int64]] = {}
@@ -215,7 +220,7 @@ class LiveWire:
         assert self._start is not None
         far = _distance(self._start, goal)
         block = next((b for b in _BLOCKS if far <= b * _NEAR_USED), _BLOCKS[-1])
-        coarse = self._blocks(block)
+        coarse = self._coarse[block]
         begin = self._start[0] // block, self._start[1] // block
         end = goal[0] // block, goal[1] // block
         # The largest blocks cover the whole image.
@@ -231,18 +236,6 @@ class LiveWire:
         ways = [self._piece(a, b, block) for a, b in pairwise(stops)]
         return _without_loops(np.concatenate([ways[0], *(way[1:] for way in ways[1:])]))
 
-    def _blocks(self, block: int) -> NDArray[np.float64]:
-        """Harmonic means of the cost in blocks, so that a thin edge is still seen in them."""
-        if block not in self._coarse:
-            ny, nx = self._cost.shape
-            rows, columns = np.arange(0, ny, block), np.arange(0, nx, block)
-            # Rows first: that is a sum of long runs of memory.
-            ease = np.add.reduceat(1 / self._cost, rows, axis=0).astype(np.float64)
-            ease = np.add.reduceat(ease, columns, axis=1)
-            area = np.outer(np.diff(rows, append=ny), np.diff(columns, append=nx))
-            self._coarse[block] = area / ease
-        return self._coarse[block]
-
     def _piece(
         self, start: tuple[int, int], goal: tuple[int, int], block: int
     ) -> NDArray[np.int64]:
@@ -257,6 +250,16 @@ class LiveWire:
             ways.find_costs([(start[0] - low[0], start[1] - low[1])], [inside])
             self._pieces[start, goal] = np.array(ways.traceback(inside), dtype=np.int64) + low
         return self._pieces[start, goal]
+
+
+def _in_blocks(cost: NDArray[Any], block: int) -> NDArray[np.float64]:
+    """Harmonic means of the cost in blocks, so that a thin edge is still seen in them."""
+    ny, nx = cost.shape
+    rows, columns = np.arange(0, ny, block), np.arange(0, nx, block)
+    # Strip by strip, which is far quicker than the whole at once.
+    strips = [(1 / cost[y : y + block]).sum(axis=0, dtype=np.float64) for y in rows]
+    ease = np.add.reduceat(np.array(strips), columns, axis=1)
+    return np.outer(np.diff(rows, append=ny), np.diff(columns, append=nx)) / ease
 
 
 class _Tree:

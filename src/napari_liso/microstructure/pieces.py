@@ -55,9 +55,8 @@ def pieces_at(
     while True:
         found, _ = ndimage.label(grains[box] == label, _EIGHT)
         mine = np.unique(found[seeds[:, 0] - box[0].start, seeds[:, 1] - box[1].start])
-        larger = _grown(
-            box, [bool(np.isin(side, mine).any()) for side in _sides(found)], grains.shape
-        )
+        open_ = [bool(np.isin(side, mine).any()) for side in _sides(found)]
+        larger = _grown(box, open_, grains.shape)
         if larger == box:
             break
         box = larger
