@@ -233,6 +233,9 @@ class LiveWire:
             best = divmod(int(part.argmin()), part.shape[1])
             stops.append((y * block + best[0], x * block + best[1]))
         stops.append(goal)
+        # A stop may lie beside the best way. The middles between stops lie on it.
+        middles = [self._piece(a, b, block) for a, b in pairwise(stops)]
+        stops = [stops[0], *(_middle(way) for way in middles), stops[-1]]
         ways = [self._piece(a, b, block) for a, b in pairwise(stops)]
         return _without_loops(np.concatenate([ways[0], *(way[1:] for way in ways[1:])]))
 
@@ -280,6 +283,12 @@ class _Tree:
 def _distance(one: tuple[int, int], two: tuple[int, int]) -> int:
     """Larger one of the distances along y and x."""
     return max(abs(one[0] - two[0]), abs(one[1] - two[1]))
+
+
+def _middle(way: NDArray[np.int64]) -> tuple[int, int]:
+    """The place halfway."""
+    y, x = way[len(way) // 2].tolist()
+    return y, x
 
 
 def _without_loops(way: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -82,7 +82,7 @@ def split_grain(
             parts = divide(piece, barrier & piece, smallest)
             if parts is not None:
                 if line:
-                    parts = np.where(barrier & _several(parts), -1, parts)
+                    parts = _with_line(parts, barrier)
                 edit.put_parts(box, parts)
     if not edit:
         names = ", ".join(str(grain) for grain in crossed[:5].tolist())
@@ -170,6 +170,18 @@ def _necks(
 def pixels_within(pixels: Pixels, shape: tuple[int, ...]) -> Pixels:
     """Those of the pixels (n, 2) that lie in the image."""
     return pixels[((pixels >= 0) & (pixels < shape)).all(axis=1)]
+
+
+def _with_line(parts: NDArray[np.int32], barrier: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Parts with -1 on the barrier between them, and on crumbs that it cuts off."""
+    lined = np.where(barrier & _several(parts), np.int32(-1), parts)
+    for part in range(1, int(parts.max()) + 1):
+        bits, count = ndimage.label(lined == part, np.ones((3, 3)))
+        if count > 1:
+            size = np.bincount(bits.ravel())
+            size[0] = 0
+            lined[(bits > 0) & (bits != size.argmax())] = -1
+    return lined
 
 
 def _several(parts: NDArray[np.int32]) -> NDArray[np.bool_]:
