@@ -15,6 +15,7 @@ from napari_liso.microstructure.crystal import (
     bunge_angles,
     misorientation_angle,
     proper_group,
+    quaternions,
 )
 from napari_liso.microstructure.ebsd import (
     EbsdMap,
@@ -163,6 +164,8 @@ def test_bunge_angles_turn_about_z_then_x_then_z():
     np.testing.assert_allclose(
         Rotation.from_euler("ZXZ", found).as_matrix(), q.as_matrix(), atol=1e-12
     )
+    same = np.einsum("ij,ij->i", quaternions(angles), q.as_quat())
+    np.testing.assert_allclose(np.abs(same), 1, atol=1e-12)
     c1, c, c2 = np.cos(angles[0])
     s1, s, s2 = np.sin(angles[0])
     bunge = [

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
-from scipy.spatial.transform import Rotation
 
 from napari_liso.microstructure.boundaries import Boundaries
 from napari_liso.microstructure.crystal import (
@@ -19,6 +18,7 @@ from napari_liso.microstructure.crystal import (
     bunge_angles,
     misorientation_angle,
     nearest_equivalents,
+    quaternions,
 )
 from napari_liso.microstructure.resampling import resample_nearest
 
@@ -84,8 +84,7 @@ class EbsdMap:
 
     def orientations(self, points: ArrayLike) -> NDArray[np.float64]:
         """Return unit quaternions (x, y, z, w), (n, 4), of points by flat index (n,)."""
-        angles = self.euler.reshape(-1, 3)[np.asarray(points)].astype(np.float64)
-        return Rotation.from_euler("ZXZ", angles).as_quat()
+        return quaternions(self.euler.reshape(-1, 3)[np.asarray(points)])
 
     def resampled(
         self, matrix: ArrayLike, shape: tuple[int, int], pixel_size: tuple[float, float]
@@ -364,8 +363,7 @@ def _between_means(rows: pd.DataFrame, ebsd: EbsdMap, grains: NDArray[Any]) -> N
     means = grain_orientations(ebsd, wanted)
     one, other = (means.reindex(pairs[name]) for name in pairs)
     angles = [
-        Rotation.from_euler("ZXZ", side[["phi1", "Phi", "phi2"]].fillna(0.0).to_numpy()).as_quat()
-        for side in (one, other)
+        quaternions(side[["phi1", "Phi", "phi2"]].fillna(0.0).to_numpy()) for side in (one, other)
     ]
     result = np.full(len(pairs), np.nan)
     for number, crystal in ebsd.phases.items():
