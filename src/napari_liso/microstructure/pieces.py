@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["FOUR", "Box", "divide", "flood", "pieces_at", "tidy_parts", "window_around"]
+__all__ = ["FOUR", "Box", "by_size", "divide", "flood", "pieces_at", "tidy_parts", "window_around"]
 
 Box = tuple[slice, slice]
 
@@ -122,7 +122,17 @@ def divide(
     rank[kept[np.argsort(-size[kept], kind="stable")]] = np.arange(1, len(kept) + 1)
     parts = rank[found]
     flood(parts, piece)
-    return tidy_parts(parts, smallest)
+    return by_size(tidy_parts(parts, smallest))
+
+
+def by_size(parts: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Number parts 1, 2, ... anew, the largest first; 0 stays."""
+    size = np.bincount(parts.ravel())
+    size[0] = 0
+    rank = np.zeros(len(size), dtype=np.int32)
+    order = np.argsort(-size, kind="stable")[: np.count_nonzero(size)]
+    rank[order] = np.arange(1, len(order) + 1)
+    return rank[parts]
 
 
 def flood(parts: NDArray[np.int32], mask: NDArray[np.bool_]) -> None:

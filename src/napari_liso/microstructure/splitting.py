@@ -11,7 +11,7 @@ from skimage.segmentation import watershed
 
 from napari_liso.microstructure.edits import Collector, PixelEdit, check_grains
 from napari_liso.microstructure.paths import check_path, path_pixels
-from napari_liso.microstructure.pieces import divide, flood, pieces_at
+from napari_liso.microstructure.pieces import by_size, divide, flood, pieces_at
 
 __all__ = ["split_by_points", "split_grain"]
 
@@ -151,11 +151,8 @@ def split_by_points(
         height = np.nan_to_num(height[box].astype(np.float64))
     parts = watershed(height, markers, mask=piece).astype(np.int32)
     flood(parts, piece)
-    size = np.bincount(parts[piece], minlength=len(seeds) + 1)[1:]
-    rank = np.zeros(len(seeds) + 1, dtype=np.int32)
-    rank[np.argsort(-size, kind="stable") + 1] = np.arange(1, len(seeds) + 1)
     edit = Collector(labels)
-    edit.put_parts(box, rank[parts])
+    edit.put_parts(box, by_size(parts))
     return edit.done()
 
 
