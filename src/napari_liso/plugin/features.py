@@ -25,10 +25,13 @@ def shown_permeability(k: float, lower: float, upper: float, verdict: str) -> fl
     return k
 
 
-def boundary_features(boundaries: Boundaries, fit: DiffusionFit | None = None) -> pd.DataFrame:
+def boundary_features(
+    boundaries: Boundaries, fit: DiffusionFit | None = None, stale: frozenset[int] = frozenset()
+) -> pd.DataFrame:
     """Return one row per id 0..N; row 0 is the background, as napari's table expects.
 
-    Lengths are in um and permeabilities in m/s, as the column names say.
+    Lengths are in um and permeabilities in m/s, as the column names say. Boundaries in
+    `stale` are other ones than those that were fitted: they show no permeability.
     """
     table = boundaries.table
     size = 1 + (int(table.index.max()) if len(table) else 0)
@@ -40,7 +43,7 @@ def boundary_features(boundaries: Boundaries, fit: DiffusionFit | None = None) -
         features[column] = np.array(values, dtype=object)
     features["length_um"] = np.round(rows["length"].to_numpy(dtype=float) / MICROMETRE, 4)
     if fit is not None:
-        fitted = fit.table.reindex(range(size))
+        fitted = fit.table.drop(index=list(stale), errors="ignore").reindex(range(size))
         for ours, theirs in {
             "k_m_per_s": "permeability",
             "k_lower_m_per_s": "permeability_lower",
