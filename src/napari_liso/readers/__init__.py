@@ -67,7 +67,7 @@ _MODULES = (
 #: Those that read folders too; no other is asked about one.
 _FOLDERS: frozenset[str] = frozenset({"arrays.zarr"})
 #: Those that can say of a file why they do not read it.
-_EXPLAIN = ("arrays.hdf5", "arrays.zarr", "imzml.reader")
+_EXPLAIN = ("arrays.hdf5", "arrays.zarr", "imzml.reader", "ebsd")
 
 
 def module_for(path: Path) -> ModuleType | None:
