@@ -31,6 +31,13 @@ def no_old_notifications() -> Iterator[None]:
     notification_manager.records.clear()
 
 
+@pytest.fixture(autouse=True)
+def no_unsaved_work_of_others(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_LISO_UNSAVED", str(tmp_path_factory.mktemp("unsaved")))
+
+
 @pytest.fixture
 def viewer() -> ViewerModel:
     return ViewerModel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,8 @@ class Mouse:
     def __init__(self, viewer: ViewerModel, pixel: float = 0.5, zoom: float = 20.0) -> None:
         self.viewer, self.pixel = viewer, pixel
         camera_of(viewer).zoom = zoom
-        self._press: SimpleNamespace | None = None
+        #: Called once, halfway through a drag.
+        self.during: Callable[[], object] | None = None
 
     def _event(self, kind: str, at: Point, modifiers: tuple[str, ...] = ()) -> SimpleNamespace:
         world = np.array(at, float) * self.pixel
@@ -50,7 +52,10 @@ class Mouse:
                 running.append(generator)
         taken = bool(event.handled)
         kinds = [("mouse_move", p) for p in points[1:]] + [("mouse_release", points[-1])]
-        for kind, point in kinds:
+        for number, (kind, point) in enumerate(kinds):
+            if self.during is not None and 2 * number >= len(kinds):
+                self.during, halfway = None, self.during
+                halfway()
             event.__dict__.update(self._event(kind, point, modifiers).__dict__)
             running = [g for g in running if next(g, self) is not self]
         return taken

@@ -259,6 +259,7 @@ def test_results_of_former_grains_are_put_away(
     assert ready.fit.message.text().startswith("Done")
     if what == "painted":
         viewer.layers["Grains"].data_setitem((np.array([3]), np.array([3])), 9)
+        qtbot.waitUntil(lambda: not viewer.layers["log10 k (m/s)"].visible)
     elif what == "segmented":
         ready.boundaries.segment_grains()
     else:

@@ -239,6 +239,38 @@ def test_the_states_and_steps_by_key(found: BoundaryDock, viewer: ViewerModel) -
     assert states(found)[0] == "removed"
 
 
+def test_next_goes_down_the_table(found: BoundaryDock, viewer: ViewerModel) -> None:
+    table = found.boundaries.table
+    headers = [str(table.model().headerData(c, Qt.Orientation.Horizontal)) for c in range(3)]
+    (column,) = (n for n, text in enumerate(headers) if text.startswith("length"))
+    table.sortByColumn(column, Qt.SortOrder.DescendingOrder)
+    seen = []
+    for _ in range(3):
+        press(viewer, "N")
+        seen.append(selection_of(viewer.layers["Grain boundaries"]).current)
+    assert seen[0] == 3  # 7.5 um, the others 6 um each
+    assert sorted(seen) == [1, 2, 3]
+
+
+def test_ctrl_z_takes_a_point_back_while_a_line_is_drawn(
+    found: BoundaryDock, viewer: ViewerModel
+) -> None:
+    selection_of(viewer.layers["Grain boundaries"]).select([2])
+    found.edit.exclude()
+    found.edit.choose("draw")
+    mouse = Mouse(viewer)
+    mouse.click((12, 0))
+    mouse.click((12, 6))
+    press(viewer, "Ctrl+Z")
+    assert found.edit.tools is not None
+    assert found.edit.tools.sketch.dots.tolist() == [[12, 0]]
+    press(viewer, "Ctrl+Z")
+    assert not found.edit.tools.busy
+    assert states(found) == ["use", "exclude", "use"]
+    press(viewer, "Ctrl+Z")
+    assert states(found) == ["use", "use", "use"]
+
+
 def test_ctrl_z_is_the_editor_s_on_grains_and_boundaries(
     found: BoundaryDock, viewer: ViewerModel
 ) -> None:

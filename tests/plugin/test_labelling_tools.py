@@ -190,6 +190,21 @@ def test_erase_by_a_stroke_across(tools: MouseTools, mouse: Mouse, viewer: Viewe
     assert np.array_equal(grains(viewer), grains_of_three())
 
 
+@pytest.mark.parametrize("tool", [Tool.ERASE, Tool.MERGE, Tool.DRAW])
+def test_a_stroke_that_is_given_up_does_nothing(
+    tool: Tool, tools: MouseTools, mouse: Mouse, viewer: ViewerModel, told: list[str]
+) -> None:
+    tools.choose(tool)
+    mouse.during = tools.escape  # with the button still down
+    mouse.drag([(5, 0), (5, 10), (5, 20), (17, 22)])
+    assert np.array_equal(grains(viewer), grains_of_three())
+    assert tools.tool == tool
+    mouse.during = lambda: tools.choose(Tool.SELECT)
+    mouse.drag([(5, 0), (5, 10), (5, 20), (17, 22)])
+    assert np.array_equal(grains(viewer), grains_of_three())
+    assert told == []
+
+
 def test_two_quick_clicks_erase_two_boundaries(
     tools: MouseTools, mouse: Mouse, viewer: ViewerModel
 ) -> None:

@@ -166,6 +166,11 @@ class EraseHandler(Handler):
         super().__init__(bench)
         self._stroke: list[Points] = []
 
+    @property
+    def busy(self) -> bool:
+        """Whether a stroke is under way."""
+        return bool(self._stroke)
+
     def sketch(self) -> Sketch:
         """Mark what would go."""
         if self._stroke:
@@ -188,12 +193,15 @@ class EraseHandler(Handler):
 
     def drag(self, spot: Spot) -> None:
         """Go on with it."""
-        self._stroke.append(spot.pixel)
+        if self._stroke:  # not given up meanwhile
+            self._stroke.append(spot.pixel)
 
     def release(self, spot: Spot) -> None:
         """Erase all that was crossed."""
-        stroke, self._stroke = [*self._stroke, spot.pixel], []
-        crossed = boundaries_along(self.bench.boundaries, np.array(stroke))
+        stroke, self._stroke = self._stroke, []
+        if not stroke:
+            return
+        crossed = boundaries_along(self.bench.boundaries, np.array([*stroke, spot.pixel]))
         if crossed:
             self.erase(crossed)
 
@@ -224,8 +232,8 @@ class MergeHandler(Handler):
 
     @property
     def busy(self) -> bool:
-        """Whether one grain was clicked."""
-        return self._first is not None
+        """Whether one grain was clicked, or a stroke is under way."""
+        return self._first is not None or bool(self._stroke)
 
     def sketch(self) -> Sketch:
         """Show the clicked grain, or the stroke."""
@@ -254,13 +262,16 @@ class MergeHandler(Handler):
 
     def drag(self, spot: Spot) -> None:
         """Go on with it."""
-        self._stroke.append(spot.pixel)
+        if self._stroke:  # not given up meanwhile
+            self._stroke.append(spot.pixel)
 
     def release(self, spot: Spot) -> None:
         """Merge all grains that were crossed."""
-        stroke = np.array([*self._stroke, spot.pixel])
+        stroke = self._stroke
         self.cancel()
-        crossed = grains_along(self.bench.boundaries.grains, stroke)
+        if not stroke:
+            return
+        crossed = grains_along(self.bench.boundaries.grains, np.array([*stroke, spot.pixel]))
         if len(crossed) > 1:
             self.merge(crossed)
 
@@ -356,7 +367,8 @@ class RegionHandler(Handler):
 
     def drag(self, spot: Spot) -> None:
         """Go on with it."""
-        self._stroke.append(spot.pixel)
+        if self._stroke:  # not given up meanwhile
+            self._stroke.append(spot.pixel)
 
     def release(self, spot: Spot) -> None:
         """Add what lies in the outline to the selection."""

@@ -289,6 +289,8 @@ class MouseTools(QObject):
         start, dragged = np.asarray(event.pos, dtype=float), False
         yield
         while event.type == "mouse_move":
+            if mine and handler is not self._handler:
+                return  # another tool was taken meanwhile
             here = self._spot(event)
             away = np.abs(np.asarray(event.pos, dtype=float) - start).max()
             if here is not None and (dragged or away > _TREMOR):
@@ -300,6 +302,8 @@ class MouseTools(QObject):
                 self._changed()
             yield
         last = self._spot(event)
+        if mine and handler is not self._handler:
+            return
         if dragged:
             event.handled = True
             handler.release(first if last is None else last)

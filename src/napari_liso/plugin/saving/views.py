@@ -13,8 +13,7 @@ from qtpy.compat import isalive
 from napari_liso.diffusion.experiment import EDGES, Experiment
 from napari_liso.diffusion.full_model import FullModel
 from napari_liso.plugin import layers as ly
-from napari_liso.plugin.features import boundary_features
-from napari_liso.plugin.records import OBJECT, PROVENANCE, role_of
+from napari_liso.plugin.records import PROVENANCE
 from napari_liso.plugin.selection import camera_of
 from napari_liso.units import from_um
 
@@ -38,8 +37,11 @@ def _itself(viewer: Any) -> Any:
 
 
 def remember_path(viewer: ViewerModel, path: Path) -> None:
-    """Remember the file in which a viewer's session is."""
-    _paths[_itself(viewer)] = path
+    """Remember the file in which a viewer's session is; the docks show it."""
+    if path_of(viewer) != path:
+        _paths[_itself(viewer)] = path
+        for dock in docks_of(viewer):
+            dock.context.layers_changed.emit()
 
 
 def path_of(viewer: ViewerModel) -> Path | None:
@@ -54,7 +56,10 @@ def docks_of(viewer: ViewerModel) -> list[Any]:
         return []
     from napari_liso.plugin.widgets.main import Dock
 
-    inside = list(window.dock_widgets.values())
+    try:
+        inside = list(window.dock_widgets.values())
+    except RuntimeError:  # the window has been closed
+        return []
     return [one for one in inside if isinstance(one, Dock) and isalive(one)]
 
 
@@ -139,7 +144,6 @@ def finish(
         Whether nothing else was in the viewer: then the view is restored.
     """
     for layer in layers:
-        _complete(layer)
         ly.dress(layer)
     # a name that was taken got a number
     names = [saved.arguments.get("name") for saved in session.layers]
@@ -153,17 +157,6 @@ def finish(
     view = session.settings.get("viewer")
     if was_empty and isinstance(view, Mapping):
         _look(viewer, view, now)
-
-
-def _complete(layer: Layer) -> None:
-    """Give boundaries that came without their table and colours what follows from them."""
-    if role_of(layer) != "boundaries" or "state" in layer.features:
-        return
-    shared = layer.metadata.get(OBJECT)
-    if isinstance(shared, dict):
-        stale = (shared["stale"],) if shared.get("stale") else ()
-        layer.features = boundary_features(shared["boundaries"], shared.get("fit"), *stale)
-        ly.recolour_boundaries(layer)
 
 
 def _look(viewer: ViewerModel, view: Mapping[str, Any], layers: Mapping[Any, Layer]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import QSortFilterProxyModel
 from qtpy.QtWidgets import QLabel
 
 from napari_liso.plugin.context import Context
@@ -43,6 +44,14 @@ class BoundaryList(Panel):
         """What is missing, or ``""``."""
         return "" if self.context.boundaries.current is not None else "not found yet"
 
+    def order(self) -> list[int]:
+        """Return the ids of the boundaries that the table shows, from top to bottom."""
+        model = self.table.model()
+        if not isinstance(model, QSortFilterProxyModel):
+            return []
+        rows = (model.mapToSource(model.index(row, 0)).row() for row in range(model.rowCount()))
+        return [self.table.rows.id_of(row) for row in rows]
+
     def _on_boundaries(self) -> None:
         layer = self.context.boundaries.current
         self.picker.set_layer(layer)
@@ -64,6 +73,7 @@ class BoundariesPanel(Panel):
         self.grains_part = GrainsPanel(context)
         self.edit = EditPanel(context)
         self.list = BoundaryList(context)
+        self.edit.order = self.list.order
         self.tools = Fold("Edit", "Draw, erase, move, merge and split on the map", self.edit)
         for part in (self.grains_part, self.tools, self.list):
             self.column.addWidget(part)

@@ -21,6 +21,7 @@ from napari_liso.plugin.widgets.ratio.panel import RatioPanel
 from napari_liso.plugin.widgets.regions.band import BandPanel
 from napari_liso.plugin.widgets.regions.panel import RegionsPanel
 from napari_liso.plugin.widgets.results import ResultsPanel
+from napari_liso.plugin.widgets.save_session import SaveSessionButton, UnsavedOffer
 from napari_liso.plugin.widgets.spectra.mass_windows import MassWindowsPanel
 
 if TYPE_CHECKING:
@@ -109,6 +110,13 @@ class Dock(QScrollArea):
         self._column.insertWidget(self._column.count() - 1, step)
         return step
 
+    def add_session(self) -> None:
+        """Offer above the steps what a crash left behind, and save the session below them."""
+        self.offer = UnsavedOffer(self.context)
+        self.save = SaveSessionButton(self.context)
+        self._column.insertWidget(0, self.offer)
+        self._column.insertWidget(self._column.count() - 1, self.save)
+
     def follow(self) -> None:
         """Keep the headers of the steps up to date from now on."""
         context = self.context
@@ -171,6 +179,7 @@ class AllSteps(Dock):
         self.add_step("3  Boundaries", self.boundaries, folded=fitted)
         self.add_step("4  Fit", self.fit, folded=True)
         self._results = self.add_step("5  Results", self.results, folded=not fitted)
+        self.add_session()
         self.fit.task.succeeded.connect(self._on_fit)
         self.follow()
 
@@ -222,6 +231,8 @@ class BoundaryDock(Dock):
         self.add_step("4  Boundaries", self.boundaries)
         self.grains.drawing_wanted.connect(self._on_drawing_wanted)
         self.boundaries.picker.follow(self.edit)
+        self.edit.order = self.boundaries.order
+        self.add_session()
         self.follow()
 
     def _on_drawing_wanted(self) -> None:

@@ -127,15 +127,19 @@ class EditPanel(Panel):
         self.edges_box = QComboBox()
         self.edges_box.addItems(list(_EDGES))
         self.edges_box.setToolTip(_EDGES_TIP)
+        self.edges_box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.edges_box.setMinimumContentsLength(6)
         self.edges_box.currentIndexChanged.connect(self._refresh_guide)
         self.guide = Guide(self)
+        self.task = self.guide.task  # stopped when the dock goes
         self.guide.failed.connect(self.message.warn)
         self.guide.changed.connect(self._on_guide_ready)
         self.size_box = QDoubleSpinBox()
-        self.size_box.setRange(0.01, 1e6)
+        self.size_box.setRange(0.01, 9999.0)
         self.size_box.setDecimals(2)
         self.size_box.setValue(1.0)
-        self.size_box.setPrefix("< ")
         self.size_box.setSuffix(" µm²")
         self.fill_button = QPushButton("Fill holes")
         self.fill_button.clicked.connect(self.fill_holes)
@@ -151,10 +155,10 @@ class EditPanel(Panel):
         self.message.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.column.addWidget(self.message)
         follow = QHBoxLayout()
-        follow.addWidget(self.guide_box, 1)
-        follow.addWidget(self.edges_box)
+        follow.addWidget(self.guide_box, 3)
+        follow.addWidget(self.edges_box, 2)
         rows = form()
-        rows.addRow("Lines follow", follow)
+        rows.addRow("Follow", follow)
         self.column.addLayout(rows)
         clean = QHBoxLayout()
         clean.addWidget(self.fill_button, 1)
@@ -289,10 +293,10 @@ class EditPanel(Panel):
         }
 
     def undo(self) -> None:
-        """Take the last edit back."""
-        if self._editor is not None:
-            if self._tools is not None:
-                self._tools.cancel()
+        """Take the last edit back, or the last point of a line that is being drawn."""
+        if self._tools is not None and self._tools.busy:
+            self._tools.back()
+        elif self._editor is not None:
             what = self._editor.undo_text
             self._editor.undo()
             self._say(f"Undone: {what}." if what else "There is nothing to undo.")
@@ -363,13 +367,13 @@ class EditPanel(Panel):
         """Fill small pores."""
         from napari_liso.microstructure.editing import fill_holes
 
-        self._clean(fill_holes, f"Fill holes {self.size_box.text()}")
+        self._clean(fill_holes, f"Fill holes below {self.size_box.text()}")
 
     def remove_islands(self) -> None:
         """Remove small grains and separate pieces."""
         from napari_liso.microstructure.editing import remove_islands
 
-        self._clean(remove_islands, f"Remove islands {self.size_box.text()}")
+        self._clean(remove_islands, f"Remove islands below {self.size_box.text()}")
 
     def _clean(self, function: Callable[..., Any], what: str) -> None:
         if self._tools is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_liso.plugin.context import Context, LayerChoice
 from napari_liso.plugin.labelling.guide import is_guide
@@ -47,7 +47,7 @@ class SourceForm(QWidget):
         self.source_box.setToolTip(_SOURCE_TIP)
         self.image_choice = LayerChoice(is_guide, self)
         self.image_box = LayerBox(self.image_choice, "choose an image", _IMAGE_TIP)
-        self.edges_box = QComboBox()
+        self.edges_box = wide(QComboBox())
         self.edges_box.addItems(list(EDGES))
         self.edges_box.setToolTip(_EDGES_TIP)
         self.smallest = wide(QDoubleSpinBox())
@@ -73,13 +73,10 @@ class SourceForm(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         rows = form()
         rows.addRow("Segment from", self.source_box)
-        self._image_row = QWidget()
-        line = QHBoxLayout(self._image_row)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(self.image_box, 1)
-        line.addWidget(self.edges_box)
-        rows.addRow("Image", self._image_row)
-        self._image_label = rows.labelForField(self._image_row)
+        rows.addRow("Image", self.image_box)
+        rows.addRow("Boundaries are", self.edges_box)
+        fields = (self.image_box, self.edges_box)
+        self._of_image = [*fields, *(rows.labelForField(field) for field in fields)]
         rows.addRow("Smallest grain", self.smallest)
         rows.addRow("Sensitivity", self.sensitivity)
         column.addLayout(rows)
@@ -125,7 +122,7 @@ class SourceForm(QWidget):
                 self.image_choice.choose(foreign[0])
 
     def _on_source(self, index: int = 0) -> None:
-        for widget in (self._image_row, self._image_label):
+        for widget in self._of_image:
             if widget is not None:
                 widget.setVisible(self.from_image)
         self.changed.emit()
