@@ -122,6 +122,7 @@ def test_the_manifest_is_valid_and_all_that_it_names_exists(repository: Path) ->
     assert {writer.command for writer in contributions.writers} == {
         "napari-liso.write_ome",
         "napari-liso.write_csv",
+        "napari-liso.write_session",
     }
 
 

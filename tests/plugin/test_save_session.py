@@ -125,7 +125,7 @@ def leave_work(button: SaveSessionButton, qtbot: Any) -> None:
     pixels = np.flatnonzero(editor.boundaries.drawn == 3)
     editor.apply(PixelEdit(pixels, np.full(len(pixels), 2, np.int32)), "Merge")
     autosave = button.autosave
-    qtbot.waitUntil(lambda: autosave.kept == autosave.changes, timeout=5000)
+    qtbot.waitUntil(lambda: autosave.kept == autosave.changes, timeout=30_000)
     assert autosave._place is not None
     autosave._place.release()
 
@@ -149,7 +149,7 @@ def test_left_work_is_offered_opened_and_passed_on(
     assert mine.status.text() == "Not saved yet"
     # the old copy goes when this window has one of its own
     assert old.exists()
-    qtbot.waitUntil(lambda: not old.exists(), timeout=5000)
+    qtbot.waitUntil(lambda: not old.exists(), timeout=30_000)
     assert len(list(unsaved_folder.glob("*/edit-0.liso"))) == 1
     end(mine)
 

@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 from npe2 import PluginManager
+from qtpy.QtCore import QTimer
 
 import napari_liso as liso
 from napari_liso.counting.corrections import Corrections
@@ -18,8 +19,9 @@ from napari_liso.counting.measured import Measured
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.records import corrections_of, give_corrections
 from napari_liso.plugin.sample_data import simulated_polycrystal
-from napari_liso.plugin.saving import layers_of, restore, session_of_viewer
+from napari_liso.plugin.saving import layers_of, opening, restore, session_of_viewer
 from napari_liso.plugin.saving.opening import open_into
+from napari_liso.plugin.saving.views import path_of
 from napari_liso.plugin.selection import camera_of, selection_of
 from napari_liso.session import Session
 
@@ -267,3 +269,21 @@ def test_layers_that_fit_nothing_are_refused_before_any_is_added(
         open_into(again, path)
     assert len(again.layers) == 0
     assert layers_of(session)
+
+
+def test_a_large_session_is_read_in_the_background(
+    viewer: ViewerModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    add_map(viewer)
+    add_boundaries(viewer)
+    path = liso.save(tmp_path / "a.liso", session_of_viewer(viewer))
+    again = ViewerModel()
+    monkeypatch.setattr("napari.current_viewer", lambda: again)
+    monkeypatch.setattr(opening, "LARGE_FILE", 1)
+    told: list[Any] = []
+    # from within an event loop, as File > Open does it
+    QTimer.singleShot(0, lambda: told.append(opening.session_layers(path)))
+    qtbot.waitUntil(lambda: len(again.layers) == 3, timeout=30_000)
+    assert told == [[(None,)]]
+    require_same_layers(viewer, again)
+    assert path_of(again) == path

@@ -41,7 +41,8 @@ class SavedLayer:
     kind
         ``"image"``, ``"labels"``, ``"points"`` or ``"shapes"``.
     data
-        Array, or list of arrays for shapes; None where it is made from `behind`.
+        Array, or list of arrays for shapes; None where it is made from `behind`. Or a
+        function that returns one of these, which is called when it is saved.
     arguments
         Keyword arguments of the layer: name, place, limits, colours, metadata.
     behind
@@ -97,6 +98,8 @@ def describe(value: Any) -> tuple[str, dict[str, Any]] | None:
     parts = {one.name: getattr(value, one.name) for one in fields(value)}
     if isinstance(value, Acquisition):
         return name, _acquisition_fields(value, parts)
+    if isinstance(value, SavedLayer) and callable(value.data):
+        parts["data"] = value.data()
     if isinstance(value, DiffusionFit):
         kept = isinstance(value.full_fraction, FullModel)
         parts["full_fraction"] = value.full_fraction if kept else None

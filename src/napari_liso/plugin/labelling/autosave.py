@@ -117,8 +117,8 @@ class Autosave(QObject):
         if not isalive(self):
             return
         self._wait.stop()
-        if self._unsaved and self._edited:
-            _write(self._job())
+        if self._unsaved and (self._edited or self._view_changed):
+            _write([*self._edits(), *self._view()])
         if self._place is not None:
             if self._unsaved:
                 self._place.release()
@@ -161,18 +161,19 @@ class Autosave(QObject):
     # --- saving -------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        if self.task.running or not self._edited:
+        if self.task.running or not self._unsaved:
             return
         start = time.perf_counter()
-        job = self._job()
+        # edits first: they are what cannot be had again
+        job = self._edits() or self._view()
         self.last_cost = time.perf_counter() - start
         if job:
             self.task.start(_write, job)
 
-    def _job(self) -> Job:
-        """Return what is to be written, and where."""
+    def _edits(self) -> Job:
+        """Return grains and boundaries that are to be written, if they were changed."""
         folder = self._own_folder()
-        if folder is None:
+        if folder is None or not self._edited:
             return []
         self._edited = False
         self._writing = self.changes
@@ -184,10 +185,15 @@ class Autosave(QObject):
                 editor.boundaries, editor.layer.name, grains, editor.stale, name
             )
             job.append((folder / f"edit-{number}.liso", session))
-        if self._view_changed:
-            self._view_changed = False
-            job.append((folder / VIEW, session_of_viewer(self.viewer)))
         return job
+
+    def _view(self) -> Job:
+        """Return all layers, if some have come or gone since they were written."""
+        folder = self._own_folder()
+        if folder is None or not self._view_changed:
+            return []
+        self._view_changed = False
+        return [(folder / VIEW, session_of_viewer(self.viewer))]
 
     def _own_folder(self) -> Path | None:
         """Return the folder of this viewer, made when it is first needed."""
@@ -220,8 +226,12 @@ class Autosave(QObject):
                 return
         if error is None:
             self._told = False
-            self.kept = self._writing
-            self.saved.emit()
+            if self._view_changed and not self._edited:
+                self._begin()
+                return
+            if not self._view_changed:
+                self.kept = self._writing
+                self.saved.emit()
             if self._edited:
                 self._wait.start(_WAIT)
             return

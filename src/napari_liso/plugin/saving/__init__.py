@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,9 @@ import numpy as np
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.microstructure.boundaries import Boundaries
+from napari_liso.plugin import colours
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.features import boundary_features
 from napari_liso.plugin.frames.choice import chosen_stack
 from napari_liso.plugin.records import OBJECT, PROVENANCE, corrections_of, role_of
 from napari_liso.plugin.saving.states import KINDS, arguments_of, keywords_of
@@ -139,11 +142,12 @@ def _saved(viewer: ViewerModel, layer: Layer) -> SavedLayer | None:
     if kind == "labels":
         data = None if _shows_boundaries(behind) else _labels(viewer, layer)
     elif kind == "image":
-        data = None if _is_made(layer, role, behind) else layer.data
-        if data is not None:
-            if int(np.prod(data.shape, dtype=object)) * data.dtype.itemsize > _EMBEDDED:
-                return None
-            data = np.asarray(data)
+        shown = layer.data
+        size = int(np.prod(shown.shape, dtype=object)) * shown.dtype.itemsize
+        made = role == "scans" and isinstance(behind, Acquisition)  # frame by frame, again
+        if size > _EMBEDDED and not made:
+            return None
+        data = _Image(shown, role, behind, str(layer.metadata.get(PROVENANCE, {}).get("channel")))
     elif kind == "shapes":
         data = [np.array(one) for one in cast("Any", layer.data)]
     else:
@@ -163,10 +167,10 @@ def _behind(layer: Layer, role: str) -> Any:
             "selected": () if selection is None else tuple(selection.ids),
             **({} if stale is None else {"stale": frozenset(stale)}),
         }
-    return behind if behind is not None and describe_known(behind) else None
+    return behind if behind is not None and _can_hold(behind) else None
 
 
-def describe_known(value: Any) -> bool:
+def _can_hold(value: Any) -> bool:
     """Tell whether a session can hold an object."""
     return isinstance(value, Acquisition) or describe(value) is not None
 
@@ -175,20 +179,37 @@ def _shows_boundaries(behind: Any) -> bool:
     return isinstance(behind, dict) and isinstance(behind.get("boundaries"), Boundaries)
 
 
-def _is_made(layer: Any, role: str, behind: Any) -> bool:
-    """Tell whether the pixels of an image follow from the counts behind it."""
-    if not isinstance(behind, Acquisition):
-        return False
-    channel = layer.metadata[PROVENANCE].get("channel")
-    if channel not in behind.channels:
-        return False
-    index = behind.channels.index(channel)
-    if role == "scans":
-        return True
-    if role != "counts" or behind.counts.shape[1] != 1:
-        return False
-    counts = behind.counts
-    return isinstance(counts, np.ndarray) and np.array_equal(counts[index, 0], layer.data)
+@dataclass(frozen=True, eq=False)
+class _Image:
+    """Pixels of an image, looked at when they are written: in a thread, since that takes a while.
+
+    Parameters
+    ----------
+    data
+        Of the layer, which nobody changes in place.
+    role, behind, channel
+        Of the layer.
+    """
+
+    data: Any
+    role: str
+    behind: Any
+    channel: str
+
+    def __call__(self) -> Any:
+        """Return the pixels, or None where they follow from the counts behind them."""
+        return None if self._is_made() else np.asarray(self.data)
+
+    def _is_made(self) -> bool:
+        behind = self.behind
+        if not isinstance(behind, Acquisition) or self.channel not in behind.channels:
+            return False
+        if self.role == "scans":
+            return True
+        if self.role != "counts" or behind.counts.shape[1] != 1:
+            return False
+        counts, index = behind.counts, behind.channels.index(self.channel)
+        return isinstance(counts, np.ndarray) and np.array_equal(counts[index, 0], self.data)
 
 
 def _labels(viewer: ViewerModel, layer: Any) -> Any:
@@ -223,6 +244,8 @@ def layers_of(session: Session) -> list[LayerData]:
         behind = saved.behind
         if _shows_boundaries(behind):
             metadata[OBJECT] = _with_selection(behind)
+            if "features" not in keywords:  # the boundaries are of later than the layer
+                keywords |= _table_and_colours(behind)
         elif behind is not None:
             metadata[OBJECT] = behind
         keywords["metadata"] = metadata
@@ -253,6 +276,15 @@ def _with_selection(behind: Mapping[str, Any]) -> dict[str, Any]:
     selection.select(behind.get("selected", ()))
     kept = {key: value for key, value in behind.items() if key != "selected"}
     return {**kept, "selection": selection}
+
+
+def _table_and_colours(behind: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a boundaries layer that follow from what is behind it."""
+    fit, stale = behind.get("fit"), behind.get("stale") or frozenset()
+    features = boundary_features(behind["boundaries"], fit, stale)
+    log_k = None if fit is None else colours.log_permeability(fit.table, len(features))
+    colormap = colours.boundary_colormap(features["state"].to_numpy(), log_k)
+    return {"features": features, "colormap": colormap}
 
 
 def _give_fit_settings(session: Session, layers: list[LayerData]) -> None:

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
-    QMenu,
     QPushButton,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -44,7 +41,7 @@ _TIP = (
 
 
 class SaveSessionButton(QWidget):
-    """Save session, with Save as in its menu; says when and where it was saved.
+    """Save session, and Save as once there is a file; says when and where it was saved.
 
     The first time it asks for a file, then it saves into the same one. It also keeps what
     is edited for the case of a crash (`autosave`).
@@ -61,16 +58,11 @@ class SaveSessionButton(QWidget):
         super().__init__()
         self.context = context
         self.autosave: Autosave = autosave_of(context.viewer)
-        self.button = QToolButton()
-        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
-        self.button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.save_as_action = QAction("Save session as …", self)
-        self.save_as_action.triggered.connect(self.save_as)
-        menu = QMenu(self.button)
-        menu.addAction(self.save_as_action)
-        self.button.setMenu(menu)
+        self.button = QPushButton()
         self.button.clicked.connect(self.save)
+        self.save_as_button = QPushButton("Save as …")
+        self.save_as_button.setToolTip("Save the session in another file")
+        self.save_as_button.clicked.connect(self.save_as)
         self.status = QLabel()
         self.status.setTextFormat(Qt.TextFormat.PlainText)
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -80,6 +72,7 @@ class SaveSessionButton(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
         row.addWidget(self.button)
+        row.addWidget(self.save_as_button)
         row.addWidget(self.status, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -95,6 +88,7 @@ class SaveSessionButton(QWidget):
         self.autosave.failed.connect(self.message.warn)
         self.autosave.saved.connect(self._on_kept)
         context.boundaries_changed.connect(self._attach)
+        context.layers_changed.connect(self.refresh)
         self._attach()
         self.refresh()
 
@@ -102,7 +96,9 @@ class SaveSessionButton(QWidget):
         """Say what the button does, and when it was last done."""
         path = path_of(self.context.viewer)
         self.button.setText("Save session" if path is not None else "Save session …")
-        self.button.setEnabled(not self.task.running)
+        self.save_as_button.setVisible(path is not None)
+        for button in (self.button, self.save_as_button):
+            button.setEnabled(not self.task.running)
         where = "" if path is None else f"\nInto {path}"
         self.button.setToolTip(f"{_TIP}{where}")
         if self.task.running:
