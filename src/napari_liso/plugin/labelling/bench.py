@@ -160,6 +160,7 @@ class Handler:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self._hover = 0
+        self._known: tuple[Any, Points] = (None, np.empty((0, 2, 2)))
 
     @property
     def busy(self) -> bool:
@@ -168,9 +169,14 @@ class Handler:
 
     def sketch(self) -> Sketch:
         """Return what is to be drawn over the map."""
-        if not self._hover:
-            return Sketch()
-        return Sketch(marked=faces_of(self.bench.editor.boundaries, self._hover))
+        return Sketch(marked=self._faces(self._hover)) if self._hover else Sketch()
+
+    def _faces(self, label: int) -> Points:
+        """Return the faces of a boundary; asked for at every move of the mouse."""
+        key = (self.bench.editor.boundaries, label)
+        if self._known[0] != key:
+            self._known = (key, faces_of(*key))
+        return self._known[1]
 
     def click(self, spot: Spot) -> None:
         """Take a click."""

@@ -13,7 +13,6 @@ from napari_liso.plugin.labelling.region_select import (
     boundaries_along,
     boundaries_in,
     box_outline,
-    faces_of,
     grains_along,
 )
 
@@ -139,7 +138,7 @@ class MoveHandler(DrawHandler):
         sketch = super().sketch()
         if not self.path.begun:
             return sketch
-        marked = faces_of(self.bench.editor.boundaries, self._target)
+        marked = self._faces(self._target)
         return Sketch(sketch.line, sketch.preview, sketch.dots, marked=marked)
 
     def _may_begin(self, spot: Spot) -> bool:

@@ -194,7 +194,6 @@ class EditPanel(Panel):
 
     def _take(self, editor: BoundaryEditor) -> None:
         tools = self._tools = tools_of(editor)
-        editor.changed.connect(self._on_edit)
         editor.history_changed.connect(self.refresh)
         editor.refused.connect(self._warn)
         tools.bench.said.connect(self._say)
@@ -216,7 +215,6 @@ class EditPanel(Panel):
             tools.bench.warned.disconnect(self._warn)
             tools.tool_changed.disconnect(self._on_tool)
         if editor is not None and isalive(editor):
-            editor.changed.disconnect(self._on_edit)
             editor.history_changed.disconnect(self.refresh)
             editor.refused.disconnect(self._warn)
 
@@ -231,8 +229,9 @@ class EditPanel(Panel):
         some = missing or ("" if ids else "select boundaries first")
         for name in _STATES:
             self.action_row.allow(name, some)
+        none = editor is not None and len(editor.boundaries) == 0
         for name in ("previous", "next"):
-            self.action_row.allow(name, missing or ("" if self.order() else "there is none"))
+            self.action_row.allow(name, missing or ("there is none" if none else ""))
         undo, redo = ("", "") if editor is None else (editor.undo_text, editor.redo_text)
         for name, text in (("undo", undo), ("redo", redo)):
             nothing = f"there is nothing to {name}"
@@ -242,10 +241,6 @@ class EditPanel(Panel):
         enable(self.fill_button, missing, _FILL_TIP)
         enable(self.islands_button, missing, _ISLANDS_TIP)
         self.size_box.setToolTip("Area below which a hole is filled, or a grain is removed")
-
-    def _on_edit(self, patch: object) -> None:
-        if patch is not None:
-            self.context.mark_outdated(self.context.boundaries.current)
 
     # --- messages -----------------------------------------------------------------------------
 
