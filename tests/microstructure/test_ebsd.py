@@ -312,6 +312,27 @@ def test_misorientations_of_boundaries():
     assert "misorientation" not in boundaries.table
 
 
+def test_the_column_survives_an_edit_and_follows_it():
+    from napari_liso.microstructure.update import find_patch
+
+    labels, _, ebsd = noisy_mosaic(7)
+    before = with_misorientation(find_boundaries(labels, ebsd.pixel_size), ebsd)
+    edited = labels.copy()
+    edited[edited == labels[40, 40]] = labels[0, 0]
+    edited[10:20, 10:20] = 99
+    patch = find_patch(before, edited)
+    assert patch is not None
+    raw = patch.apply(before)
+    ids = np.concatenate([patch.changed, patch.added, patch.renamed])
+    after = with_misorientation(raw, ebsd, ids).table["misorientation"]
+    want = misorientation_of(raw, ebsd)
+    want[raw.table.index[raw.table["state"] == "removed"]] = np.nan
+    there = raw.table["state"] != "removed"
+    np.testing.assert_allclose(after[there], want[there])
+    back = patch.inverse().apply(with_misorientation(raw, ebsd, ids)).table["misorientation"]
+    np.testing.assert_allclose(back, before.table["misorientation"])
+
+
 def test_the_mean_over_the_faces():
     field = two_halves(IDENTITY, turned(20, (0, 0, 1)))
     field[3:, 5:] = turned(26, (0, 0, 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -313,7 +313,9 @@ def _mean_quaternions(
     return np.asarray(np.linalg.eigh(outer)[1][:, :, -1])
 
 
-def misorientation_of(boundaries: Boundaries, ebsd: EbsdMap) -> pd.Series:
+def misorientation_of(
+    boundaries: Boundaries, ebsd: EbsdMap, ids: Iterable[int] | None = None
+) -> pd.Series:
     """Misorientation angle of each boundary, in rad.
 
     The mean over the pairs of points that its faces part. Where no pair is indexed on both
@@ -327,6 +329,8 @@ def misorientation_of(boundaries: Boundaries, ebsd: EbsdMap) -> pd.Series:
         (`EbsdMap.resampled`).
     ebsd
         The map.
+    ids
+        Which boundaries; None: all.
 
     Returns
     -------
@@ -341,16 +345,20 @@ def misorientation_of(boundaries: Boundaries, ebsd: EbsdMap) -> pd.Series:
     """
     grains = _same_grid(ebsd, boundaries.grains)
     faces, index = boundaries.faces, boundaries.table.index
-    angle = _misorientations(ebsd, faces.first, faces.second)
+    mine: slice | NDArray[np.intp] = slice(None)
+    if ids is not None:
+        index = index.intersection([int(i) for i in ids]).rename("id")
+        mine = np.flatnonzero(np.isin(faces.boundary, index))
+    angle = _misorientations(ebsd, faces.first[mine], faces.second[mine])
     known = np.isfinite(angle)
-    row = index.get_indexer(pd.Index(faces.boundary[known]))
+    row = index.get_indexer(pd.Index(faces.boundary[mine][known]))
     number = np.bincount(row, minlength=len(index))
     total = np.bincount(row, angle[known], minlength=len(index))
     empty = np.full(len(index), np.nan)
     found = pd.Series(
         np.divide(total, number, out=empty, where=number > 0), index=index, name=MISORIENTATION
     )
-    without = found.index[(number == 0) & index.isin(faces.boundary)]
+    without = found.index[(number == 0) & index.isin(faces.boundary[mine])]
     if len(without):
         found[without] = _between_means(boundaries.table.loc[without], ebsd, grains)
     return found
@@ -373,18 +381,25 @@ def _between_means(rows: pd.DataFrame, ebsd: EbsdMap, grains: NDArray[Any]) -> N
     return result
 
 
-def with_misorientation(boundaries: Boundaries, ebsd: EbsdMap) -> Boundaries:
+def with_misorientation(
+    boundaries: Boundaries, ebsd: EbsdMap, ids: Iterable[int] | None = None
+) -> Boundaries:
     """Return a copy whose table has the column ``misorientation``, in rad.
 
     Parameters
     ----------
     boundaries, ebsd
         As of `misorientation_of`.
+    ids
+        Which boundaries have changed, where the table has the column already; None: all.
     """
-    return replace(
-        boundaries,
-        table=boundaries.table.assign(**{MISORIENTATION: misorientation_of(boundaries, ebsd)}),
-    )
+    known = boundaries.table.get(MISORIENTATION)
+    found = misorientation_of(boundaries, ebsd, None if known is None else ids)
+    if known is not None and ids is not None:
+        column = known.copy()
+        column[found.index] = found
+        found = column
+    return replace(boundaries, table=boundaries.table.assign(**{MISORIENTATION: found}))
 
 
 def _same_grid(ebsd: EbsdMap, grains: ArrayLike) -> NDArray[Any]:

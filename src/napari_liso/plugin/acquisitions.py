@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_liso.acquisition import Acquisition
+    from napari_liso.microstructure.ebsd import EbsdMap
 
 __all__ = [
     "BY_HAND",
@@ -48,8 +49,8 @@ def same_file(one: Acquisition, other: Acquisition) -> bool:
     return known and bool(paths_of(one) == paths_of(other))
 
 
-def file_name(acquisition: Acquisition) -> str:
-    """Return what to call the file of an acquisition, or the first of several."""
+def file_name(acquisition: Acquisition | EbsdMap) -> str:
+    """Return what to call the file of a measurement, or the first of several."""
     path = str(acquisition.metadata.get("path", ""))
     name = path.replace("\\", "/").rstrip("/").split("/")[-1] or "this measurement"
     others = len(acquisition.metadata.get("files", ())) - 1

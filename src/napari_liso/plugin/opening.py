@@ -7,6 +7,7 @@ no window, as in a script or a test, none of this happens.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QThread, QTimer
 
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.acquisitions import file_name, needs_windows
+from napari_liso.plugin.layers.ebsd import EbsdReading, open_ebsd
 from napari_liso.plugin.spectra.readings import LARGE_FILE, Reading, read_file
 from napari_liso.plugin.tasks import Task
 
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_liso.acquisition import Acquisition
+    from napari_liso.microstructure.ebsd import EbsdMap
 
-__all__ = ["BackgroundReading", "follow_up", "read_in_background"]
+__all__ = ["BackgroundReading", "follow_up", "open_ebsd_map", "read_in_background"]
 
 PLUGIN = "napari-liso"
 WINDOWS_DOCK = "Mass windows"
+
+#: Bytes of a text from which on it is read in the background: about a second.
+LARGE_TEXT = 20 * 2**20
 
 _running: set[BackgroundReading] = set()
 
@@ -41,12 +47,34 @@ def read_in_background(wanted: Any, paths: list[str]) -> bool:
     paths
         The same as a list.
     """
+    return _behind(read_file, wanted, [Path(path) for path in paths], LARGE_FILE)
+
+
+def open_ebsd_map(path: Path) -> list[ly.LayerData]:
+    """Return the layers of an EBSD map; none where it is read in the background.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read truthfully.
+    """
+    if _behind(open_ebsd, path, [path], LARGE_TEXT):
+        return []
+    reading = open_ebsd(path)
+    if _window() is not None:
+        _tell(reading.ebsd)
+    return reading.layers
+
+
+def _behind(read: Callable[..., Any], wanted: Any, paths: list[Path], least: int) -> bool:
+    """Begin to read in a thread; False where files have less bytes or nobody would wait."""
     viewer = _window()
-    size = sum(_size(Path(path)) for path in paths)
+    size = sum(map(_size, paths))
     # without an event loop (a script before napari.run) the caller needs the layers at once
-    if viewer is None or size < LARGE_FILE or QThread.currentThread().loopLevel() == 0:
+    if viewer is None or size < least or QThread.currentThread().loopLevel() == 0:
         return False
-    _running.add(BackgroundReading(viewer, wanted, f"{Path(paths[0]).name} ({_readable(size)})"))
+    label = f"{paths[0].name} ({_readable(size)})"
+    _running.add(BackgroundReading(viewer, read, wanted, label))
     return True
 
 
@@ -80,15 +108,15 @@ class _FollowUp(QObject):
             _tell(acquisition)
 
 
-def _tell(acquisition: Acquisition) -> None:
+def _tell(measured: Acquisition | EbsdMap) -> None:
     """Show the warnings of a file where no dock does."""
     from napari.utils.notifications import show_warning
 
-    warnings = acquisition.metadata.get("warnings", ())
+    warnings = measured.metadata.get("warnings", ())
     if warnings:
         # napari shows the first line; the rest when the note is unfolded
         text = "\n• ".join(warnings)
-        show_warning(f"{file_name(acquisition)}: {text}")
+        show_warning(f"{file_name(measured)}: {text}")
 
 
 def _window() -> Viewer | None:
@@ -111,7 +139,7 @@ def _docks(viewer: Viewer) -> list[Any]:
 class BackgroundReading(QObject):
     """A file that is read in a thread while the window stays alive."""
 
-    def __init__(self, viewer: Viewer, wanted: Any, label: str) -> None:
+    def __init__(self, viewer: Viewer, read: Callable[..., Any], wanted: Any, label: str) -> None:
         from napari.utils.notifications import show_info
         from napari.utils.progress import cancelable_progress
 
@@ -125,7 +153,7 @@ class BackgroundReading(QObject):
         self.task.failed.connect(self._on_failed)
         self.task.running_changed.connect(self._on_running)
         show_info(f"Reading {label}. Progress and Cancel are under 'activity', bottom right.")
-        self.task.start(read_file, wanted, self._report)
+        self.task.start(read, wanted, self._report)
 
     def _report(self, done: float) -> None:
         """Tell the progress, in the thread; stops the reading if Cancel was pressed."""
@@ -136,12 +164,15 @@ class BackgroundReading(QObject):
     def _on_progress(self, done: float, message: str = "") -> None:
         self._bar.update(max(0, round(100 * done) - self._bar.n))
 
-    def _on_read(self, reading: Reading) -> None:
+    def _on_read(self, reading: Reading | EbsdReading) -> None:
         if _window() is not self._viewer or self._bar.is_canceled:
             return
         for layer_data in reading.layers:
             ly.add(self._viewer, layer_data)
-        follow_up(reading.acquisition)
+        if isinstance(reading, EbsdReading):
+            _tell(reading.ebsd)
+        else:
+            follow_up(reading.acquisition)
 
     def _on_failed(self, error: Exception) -> None:
         from napari.utils.notifications import show_error

@@ -41,7 +41,7 @@ def get_reader(path: Path | Sequence[Path]) -> Callable[[Any], list[LayerData]] 
         paths = _as_list(path)
         if not paths:
             return None
-        if holds_session(paths):
+        if holds_session(paths) or _is_ebsd(paths):
             return read_layers
         found = recognise(paths if len(paths) > 1 else paths[0])
         if found is None:
@@ -76,6 +76,8 @@ def read_layers(path: Path | Sequence[Path]) -> list[LayerData]:
     paths = _as_list(path)
     if holds_session(paths):
         return session_layers(FilePath(paths[0]))
+    if _is_ebsd(paths):
+        return opening.open_ebsd_map(FilePath(paths[0])) or NOTHING_TO_ADD
     if len(paths) == 1 and _came_with_another(FilePath(paths[0])):
         return NOTHING_TO_ADD
     if _is_saved(paths):
@@ -96,6 +98,13 @@ def _as_list(path: Path | Sequence[Path]) -> list[str]:
         return [fspath(path)] if isinstance(path, (str, PathLike)) else [fspath(p) for p in path]
     except TypeError:
         return []
+
+
+def _is_ebsd(paths: list[str]) -> bool:
+    """Tell whether this is one EBSD map."""
+    from napari_liso.readers.ebsd import is_ebsd
+
+    return len(paths) == 1 and is_ebsd(paths[0])
 
 
 def _is_saved(paths: list[str]) -> bool:

@@ -24,6 +24,7 @@ from napari_liso.plugin.features import boundary_features
 from napari_liso.plugin.from_layers import boundaries_from_layer, fit_from_layer
 from napari_liso.plugin.labelling.history import History, Outlines, Step
 from napari_liso.plugin.labelling.pixels import changed_box, make_slice, plane_of, write_pixels
+from napari_liso.plugin.layers.ebsd import with_ebsd
 from napari_liso.plugin.records import OBJECT, PROVENANCE, role_of
 
 if TYPE_CHECKING:
@@ -240,8 +241,13 @@ class BoundaryEditor(QObject):
         """Take over a new geometry as one step."""
         outlines = self._outlines.renew(_touched(patch))
         self._history.push(Step(what, patch, strokes=strokes, outlines=outlines))
-        self._boundaries = patch.apply(self._boundaries)
+        self._boundaries = self._oriented(patch, patch.apply(self._boundaries))
         self._publish(patch)
+
+    def _oriented(self, patch: Patch, boundaries: Boundaries) -> Boundaries:
+        """Return boundaries with the misorientations of those that a patch changed."""
+        ids = np.concatenate([patch.changed, patch.added, patch.renamed])
+        return with_ebsd(self.grains, boundaries, ids)
 
     def _set_table(self, table: pd.DataFrame, what: str) -> None:
         """Take over a table with other states or notes."""
@@ -254,7 +260,7 @@ class BoundaryEditor(QObject):
         patch = step.patch
         if patch is not None:
             patch = patch.inverse() if back else patch
-            self._boundaries = patch.apply(self._boundaries)
+            self._boundaries = self._oriented(patch, patch.apply(self._boundaries))
             self._outlines.put(step.outlines[0 if back else 1])
             self._show_grains(step.strokes, back)
         elif step.tables is not None:

@@ -15,6 +15,7 @@ from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.labelling.frame import Grid, PixelFrame
 from napari_liso.plugin.labelling.segmenting import Found, Wanted, find, segment
+from napari_liso.plugin.layers.ebsd import with_ebsd
 from napari_liso.plugin.newest import Newest
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.labelling.source_form import SourceForm
@@ -344,6 +345,7 @@ class GrainsPanel(Panel):
         """Put boundaries into the viewer; the layer that is worked on stays that."""
         viewer = self.context.viewer
         active = viewer.layers.selection.active
+        found = with_ebsd(grains, found)
         name = ly.result_name(ly.BOUNDARIES, grains.name)
         placement = ly.Placement.of_layer(grains)
         layer = ly.show(

@@ -1,0 +1,238 @@
+"""EBSD maps as layers: their grains, an image to find one's way by, and other grids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_liso.errors import FormatError
+from napari_liso.microstructure.ebsd import EbsdMap, grains_from_ebsd, with_misorientation
+from napari_liso.microstructure.resampling import resample_nearest
+from napari_liso.plugin.placement import Placement, has_length_unit, pixel_size_from_layer
+from napari_liso.plugin.records import OBJECT, PROVENANCE, provenance, role_of
+from napari_liso.units import MICROMETRE
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_liso.microstructure.boundaries import Boundaries
+
+__all__ = [
+    "ROLE",
+    "EbsdReading",
+    "ebsd_layers",
+    "ebsd_of",
+    "grains_on_grid",
+    "open_ebsd",
+    "with_ebsd",
+]
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+#: Of the image of band contrast, or image quality.
+ROLE = "ebsd"
+
+#: Neighbours turned by more are two grains, in degrees.
+_THRESHOLD = 5.0
+#: Grains of fewer points are wrong solutions.
+_POINTS = 8
+#: Lines without solutions up to so many points wide are boundaries.
+_GAP = 3
+#: Share of the points that are darker, or lighter, than the limits of the image.
+_TAIL = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class EbsdReading:
+    """An EBSD map, and its layers ready to be shown."""
+
+    ebsd: EbsdMap
+    layers: list[LayerData]
+
+
+def open_ebsd(path: Path, report: Callable[[float], None] = lambda done: None) -> EbsdReading:
+    """Read an EBSD map and find its grains.
+
+    Parameters
+    ----------
+    path
+        ``.ang`` or ``.ctf``.
+    report
+        Is called with the share that is done.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, or has no grain.
+    """
+    from napari_liso.readers._progress import listening
+    from napari_liso.readers.ebsd import read_ebsd
+
+    with listening(report):
+        ebsd = read_ebsd(path)
+    report(0.9)
+    y, x = ebsd.pixel_size
+    settings = {"min_area": _POINTS * y * x, "max_gap": _GAP * max(y, x)}
+    try:
+        if ebsd.phase.size < _POINTS**2:
+            settings = {}
+        grains = grains_from_ebsd(ebsd, float(np.deg2rad(_THRESHOLD)), **settings)
+    except ValueError as error:
+        raise FormatError(path, f"has no grains: {error}") from error
+    layers = ebsd_layers(ebsd, grains, threshold_deg=_THRESHOLD, **settings)
+    return EbsdReading(ebsd, layers)
+
+
+def ebsd_layers(ebsd: EbsdMap, grains: NDArray[np.int32], **parameters: Any) -> list[LayerData]:
+    """Image layer of the band contrast, or image quality, and Labels layer of the grains.
+
+    Parameters
+    ----------
+    ebsd
+        The map; kept with the grains, so that their boundaries get misorientations.
+    grains
+        On its grid.
+    parameters
+        Of the search for grains, for the provenance.
+    """
+    from napari_liso.plugin.layers import GRAINS, grains_layer
+
+    placement = Placement.of_pixel_size(ebsd.pixel_size)
+    file = Path(str(ebsd.metadata.get("path", "EBSD"))).name
+    layers: list[LayerData] = []
+    for name in ("BC", "IQ"):
+        if name in ebsd.images:
+            layers.append(_image(ebsd, name, placement, file))
+    record = {k: v for k, v in ebsd.metadata.items() if k != "header"}
+    data, arguments, kind = grains_layer(
+        grains, placement, GRAINS, sources=(file,), ebsd=record, **parameters
+    )
+    arguments["metadata"][OBJECT] = {"ebsd": ebsd}
+    layers.append((data, arguments, kind))
+    return layers
+
+
+def _image(ebsd: EbsdMap, name: str, placement: Placement, file: str) -> LayerData:
+    image = ebsd.images[name]
+    known = image[np.isfinite(image)]
+    low, high = np.percentile(known, (_TAIL, 100 - _TAIL)) if known.size else (0.0, 1.0)
+    arguments = {
+        "name": f"EBSD {name}",
+        "colormap": "gray",
+        "contrast_limits": (float(low), float(max(high, low + 1e-6))),
+        "metadata": {PROVENANCE: provenance(ROLE, (file,), image=name)},
+        **placement.arguments,
+    }
+    return image, arguments, "image"
+
+
+def ebsd_of(layer: Layer | None) -> EbsdMap | None:
+    """Return the EBSD map kept with a layer of grains, on the grid of the layer; or None."""
+    if layer is None or role_of(layer) != "grains":
+        return None
+    kept = layer.metadata.get(OBJECT)
+    found = kept.get("ebsd") if isinstance(kept, dict) else None
+    if found is None or found.shape != tuple(layer.data.shape[-2:]):
+        return None
+    return found
+
+
+def with_ebsd(
+    layer: Layer | None, boundaries: Boundaries, ids: Iterable[int] | None = None
+) -> Boundaries:
+    """Return boundaries with the column ``misorientation``, if their grains are from EBSD.
+
+    Parameters
+    ----------
+    layer
+        Of the grains.
+    boundaries
+        Of these grains.
+    ids
+        Which of them have changed; None: all.
+    """
+    ebsd = ebsd_of(layer)
+    if ebsd is None or ebsd.shape != boundaries.grains.shape:
+        return boundaries
+    return with_misorientation(boundaries, ebsd, ids)
+
+
+def grains_on_grid(grains: Layer, reference: Layer, name: str | None = None) -> LayerData:
+    """Labels layer of grains on the pixels of another layer, where both lie in the world.
+
+    Each pixel takes the label of the nearest pixel of the grains; those that they do not
+    reach are 0. An EBSD map kept with the grains goes along.
+
+    Parameters
+    ----------
+    grains
+        Any Labels layer; where it lies is up to its placement, such as an overlay by
+        landmarks.
+    reference
+        An image of the map.
+    name
+        Of the new layer; None: that of the grains, with the reference's behind it.
+
+    Raises
+    ------
+    ValueError
+        If one has a pixel size and the other has none, or they do not overlap.
+    """
+    from napari_liso.plugin.from_layers import grains_from_layer
+    from napari_liso.plugin.layers import grains_layer
+
+    matrix = _pixels_to_pixels(reference, grains)
+    shape = (int(reference.data.shape[-2]), int(reference.data.shape[-1]))
+    if getattr(reference, "rgb", False):
+        shape = (int(reference.data.shape[-3]), int(reference.data.shape[-2]))
+    found = resample_nearest(grains_from_layer(grains), matrix, shape)
+    if not found.any():
+        raise ValueError(
+            f"'{grains.name}' and '{reference.name}' do not overlap; lay one over the other first"
+        )
+    data, arguments, kind = grains_layer(
+        found,
+        Placement.of_layer(reference),
+        name or f"{grains.name} on {reference.name}",
+        sources=(grains.name, reference.name),
+        resampled="nearest pixel",
+        matrix=matrix.tolist(),
+    )
+    ebsd = ebsd_of(grains)
+    if ebsd is not None:
+        # the pixel size is that of the EBSD map where the map's is unknown
+        known = has_length_unit(reference)
+        size = pixel_size_from_layer(reference) if known else ebsd.pixel_size
+        arguments["metadata"][OBJECT] = {"ebsd": ebsd.resampled(matrix, shape, size)}
+    return data, arguments, kind
+
+
+def _pixels_to_pixels(start: Layer, end: Layer) -> NDArray[np.float64]:
+    """Return the affine (3, 3) from (y, x, 1) in pixels of one layer to those of another."""
+    lengths = [has_length_unit(layer) for layer in (start, end)]
+    if lengths[0] != lengths[1]:
+        without = end if lengths[0] else start
+        raise ValueError(f"the pixel size of '{without.name}' is not known; give it first")
+    factor = np.ones(2)
+    if all(lengths):
+        metres = [
+            [float((1.0 * unit).to("m").magnitude) / MICROMETRE for unit in layer.units[-2:]]
+            for layer in (start, end)
+        ]
+        factor = np.divide(metres[0], metres[1])
+    corners = np.array([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)])
+    there = []
+    for corner in corners:
+        world = np.asarray(start.data_to_world((*np.zeros(start.ndim - 2), *corner)))[-2:]
+        full = (*np.zeros(end.ndim - 2), *(world * factor))
+        there.append(np.asarray(end.world_to_data(full))[-2:])
+    origin, down, right = there
+    matrix = np.eye(3)
+    matrix[:2] = np.stack([down - origin, right - origin, origin], axis=1)
+    # rounded where only floating point speaks, so that edges of pixels stay edges
+    return np.asarray(np.round(matrix, 9))
