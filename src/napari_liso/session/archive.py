@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import struct
 import zipfile
@@ -261,10 +262,7 @@ def _check_record(record: Any) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         raise ValueError(f"arrays of the type {name!r}")
     if len(shape) > 32 or any(type(n) is not int or not 0 <= n < 2**40 for n in shape):
         raise ValueError(f"an array of the shape {shape}")
-    count = 1
-    for n in shape:
-        count *= n
-    return tuple(shape), np.dtype(name), count
+    return tuple(shape), np.dtype(name), math.prod(shape)
 
 
 def _read_array(
@@ -276,14 +274,16 @@ def _read_array(
 ) -> NDArray[Any]:
     """Return one array; its shape was checked against what a file of this size may hold."""
     with archive.open(_checked(info, 2**62)) as stream:
-        np.lib.format.read_magic(stream)
-        named = np.lib.format.read_array_header_2_0(stream)
-        if named != (shape, record["order"] == "F", kind):
-            raise ValueError(f"{info.filename} is another array than listed")
+        # the .npy header is for other programs: what it says, the description says too
+        start = stream.read(12)
+        length = int.from_bytes(start[8:], "little")
+        if start[:8] != b"\x93NUMPY\x02\x00" or length > _HEADER:
+            raise ValueError(f"{info.filename} is no array of this format")
+        stream.read(length)
+        if info.file_size != len(start) + length + math.prod(shape) * kind.itemsize:
+            raise ValueError(f"{info.filename} has another size than listed")
         array: NDArray[Any] = np.empty(shape, kind, order=record["order"])
         content = _bytes_of(array)
-        if not len(content) <= info.file_size <= len(content) + _HEADER:
-            raise ValueError(f"{info.filename} has another size than listed")
         digest = hashlib.sha256()
         done = 0
         while done < len(content):
