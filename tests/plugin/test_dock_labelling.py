@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,27 @@ def test_what_grains_are_segmented_from(
         assert arguments["image"].shape == (24, 30)
         assert arguments["edges"] == "bright"
     assert "Grain boundaries" in viewer.layers
+
+
+def test_a_cancelled_segmentation_changes_nothing(
+    bench: BoundaryDock, viewer: ViewerModel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def segment(**arguments: Any) -> np.ndarray:
+        go_on.wait(10)
+        return grains_of_three()
+
+    monkeypatch.setattr("napari_liso.microstructure.grains.segment_grains", segment)
+    bench.grains.segment_grains()
+    qtbot.waitUntil(bench.grains.working.isVisible, timeout=5000)
+    assert not bench.grains.segment_button.isEnabled()
+    bench.grains.working.cancel_button.click()
+    go_on.set()
+    finish(qtbot, bench.grains.task)
+    assert [x.name for x in viewer.layers] == ["6Li", "7Li"]
+    assert bench.grains.message.text() == ""
+    assert bench.grains.segment_button.isEnabled()
 
 
 # --- editing ---

@@ -64,6 +64,7 @@ _ACTIONS = (
     Button("lock", "Lock", "Hold the selected boundaries: used, and edits leave them alone", "H"),
 )
 _STATES: dict[str, State] = {"use": "use", "exclude": "exclude", "lock": "locked"}
+_DONE = {"use": "accepted", "exclude": "excluded", "lock": "locked"}
 _GUIDED = (Tool.DRAW, Tool.MOVE, Tool.SPLIT)
 _EDGES = {"steps": "steps", "dark lines": "dark", "bright lines": "bright"}
 _GUIDE_TIP = (
@@ -137,7 +138,8 @@ class EditPanel(Panel):
         self.guide.failed.connect(self.message.warn)
         self.guide.changed.connect(self._on_guide_ready)
         self.size_box = QDoubleSpinBox()
-        self.size_box.setRange(0.01, 9999.0)
+        self.size_box.setRange(0.01, 999.0)
+        self.size_box.setPrefix("< ")
         self.size_box.setDecimals(2)
         self.size_box.setValue(1.0)
         self.size_box.setSuffix(" µm²")
@@ -318,6 +320,7 @@ class EditPanel(Panel):
             return
         label = next_of(self.order(), selection.current, by)
         if label is not None:
+            self._say("")
             selection.select([label])
             centre_on(self.context.viewer, layer, boundaries, label)
 
@@ -350,7 +353,7 @@ class EditPanel(Panel):
         self._editor.set_state(selection.ids, _STATES[name])
         count = len(selection.ids)
         which = f"Boundary {selection.ids[0]}" if count == 1 else f"{count} boundaries"
-        self._say(f"{which}: {_STATES[name]}.")
+        self._say(f"{which} {_DONE[name]}.")
 
     def erase_selected(self) -> None:
         """Erase the selected boundaries: their grains become one."""
@@ -362,13 +365,13 @@ class EditPanel(Panel):
         """Fill small pores."""
         from napari_liso.microstructure.editing import fill_holes
 
-        self._clean(fill_holes, f"Fill holes below {self.size_box.text()}")
+        self._clean(fill_holes, f"Fill holes {self.size_box.text()}")
 
     def remove_islands(self) -> None:
         """Remove small grains and separate pieces."""
         from napari_liso.microstructure.editing import remove_islands
 
-        self._clean(remove_islands, f"Remove islands below {self.size_box.text()}")
+        self._clean(remove_islands, f"Remove islands {self.size_box.text()}")
 
     def _clean(self, function: Callable[..., Any], what: str) -> None:
         if self._tools is None:
