@@ -44,6 +44,7 @@ _PUBLIC = {
     "find_boundaries": "microstructure.boundaries",
     "segment_grains": "microstructure.grains",
     "read_ebsd": "readers.ebsd",
+    "read_grains": "readers.grains",
     "grains_from_ebsd": "microstructure.ebsd",
     "misorientation_of": "microstructure.ebsd",
     "boundary_profile": "microstructure.profiles",
