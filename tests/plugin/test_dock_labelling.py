@@ -160,13 +160,26 @@ def test_what_grains_are_segmented_from(
     bench.grains.segment_grains()
     finish(qtbot, bench.grains.task)
     (arguments,) = asked
-    assert {k for k in arguments if k != "min_area"} == given
+    assert {k for k in arguments if k not in ("min_area", "progress")} == given
     assert arguments["min_area"] == pytest.approx(2e-12)
     assert arguments["pixel_size"] == pytest.approx((PIXEL, PIXEL))
     if "image" in given:
         assert arguments["image"].shape == (24, 30)
         assert arguments["edges"] == "bright"
     assert "Grain boundaries" in viewer.layers
+
+
+def test_counts_and_an_image_of_steps_do_not_go_together(
+    bench: BoundaryDock, viewer: ViewerModel
+) -> None:
+    viewer.add_image(np.zeros((24, 30)), name="SEM", scale=(0.5, 0.5), units=("um", "um"))
+    form = bench.grains.source
+    form.source_box.setCurrentText("counts and image")
+    assert bench.grains.segment_button.isEnabled()
+    form.edges_box.setCurrentText("steps in grey")
+    assert "must be dark or bright lines" in bench.grains.segment_button.toolTip()
+    form.source_box.setCurrentText("an image")
+    assert bench.grains.segment_button.isEnabled()
 
 
 def test_a_cancelled_segmentation_changes_nothing(

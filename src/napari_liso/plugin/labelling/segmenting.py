@@ -90,8 +90,11 @@ def segment(wanted: Wanted, report: Callable[[float, str], None]) -> Found:
         given["min_area"] = wanted.min_area
     if wanted.pixel_size is not None:
         given["pixel_size"] = wanted.pixel_size
-    report(0.05, "Segmenting")
-    grains = segment_grains(**given)
+
+    def progress(done: float, text: str) -> None:
+        report(0.8 * done, text)
+
+    grains = segment_grains(**given, progress=progress)
     report(0.8, "Finding boundaries")
     try:
         found = None if wanted.pixel_size is None else find(grains, wanted.pixel_size).boundaries

@@ -64,6 +64,7 @@ class SourceForm(QWidget):
         self._lay_out()
         self.source_box.currentIndexChanged.connect(self._on_source)
         self.image_choice.changed.connect(self.changed)
+        self.edges_box.currentIndexChanged.connect(self._on_edges)
         context.layers_changed.connect(self.refill)
         self.refill()
         self._on_source()
@@ -109,6 +110,8 @@ class SourceForm(QWidget):
             return "choose the counts of two isotopes under Data"
         if self.from_image and self.image_choice.current is None:
             return "choose an image, or open one with File > Open"
+        if self.from_counts and self.from_image and self.edges == "steps":
+            return "beside counts, boundaries in the image must be dark or bright lines"
         return ""
 
     def refill(self) -> None:
@@ -120,6 +123,9 @@ class SourceForm(QWidget):
             foreign = [x for x in foreign if x not in counts]
             if len(foreign) == 1:
                 self.image_choice.choose(foreign[0])
+
+    def _on_edges(self, index: int) -> None:
+        self.changed.emit()
 
     def _on_source(self, index: int = 0) -> None:
         for widget in self._of_image:
