@@ -143,6 +143,37 @@ def test_a_chain_of_edits_gives_what_is_found_anew_and_can_be_undone(grains, see
         assert_identical(b, before)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_local_edits_of_a_larger_map_with_drawn_lines_and_pores(seed):
+    """Larger than any window that an update looks at."""
+    rng = np.random.default_rng(seed)
+    grains = voronoi_grains((150, 170), 30, seed=seed).astype(np.uint16)
+    y, x = np.mgrid[:150, :170]
+    other = np.zeros(grains.shape, dtype=bool)
+    other[:-1] |= grains[:-1] != grains[1:]
+    other[:, :-1] |= grains[:, :-1] != grains[:, 1:]
+    if seed % 2:
+        grains[other] = 0
+    for cy, cx, radius in rng.integers(2, (150, 170, 9), (12, 3)):
+        grains[np.hypot(y - cy, x - cx) < radius] = 0
+    b = find_boundaries(grains, (1e-6, 0.7e-6))
+    ever = set(b.table.index)
+    for _ in range(5):
+        cy, cx = rng.integers(150), rng.integers(170)
+        box = (slice(max(cy - 9, 0), cy + 9), slice(max(cx - 12, 0), cx + 12))
+        drawn = b.drawn.copy()
+        drawn[box] = edit(rng, drawn[box])
+        patch = find_patch(b, drawn, box=box)
+        if patch is None:
+            continue
+        after = patch.apply(b)
+        assert_as_found_anew(after)
+        assert_ids(b, after, patch, ever)
+        assert_identical(patch.inverse().apply(after), b)
+        ever |= set(after.table.index)
+        b = after
+
+
 def faces_of(b: Boundaries) -> dict[int, frozenset[tuple[int, int]]]:
     faces: dict[int, set[tuple[int, int]]] = {}
     columns = (b.faces.boundary, b.faces.first, b.faces.axis)
