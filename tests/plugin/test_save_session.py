@@ -66,9 +66,9 @@ def test_it_asks_once_and_then_knows(
     finish(qtbot, button.task)
     assert [Path(one).name for one in asked] == ["map.liso"]
     assert button.button.text() == "Save session"
-    assert "map.liso" in button.status.text()
+    assert "map.liso" in button.status.toolTip()
     exclude(button)
-    assert button.status.text().startswith("Changed.")
+    assert button.status.text().startswith("Changed since")
     button.button.click()
     finish(qtbot, button.task)
     assert len(asked) == 1
@@ -95,7 +95,7 @@ def test_changes_while_it_is_written_stay_unsaved(
     exclude(button, 2)
     finish(qtbot, button.task)
     assert button.autosave.unsaved
-    assert button.status.text().startswith("Changed.")
+    assert button.status.text().startswith("Changed since")
 
 
 def test_a_stroke_of_the_brush_is_saved_at_once(

@@ -40,6 +40,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 _COLORMAP = "colormap"
 _METADATA = "metadata"
+_CYCLIC = "by label"
 
 
 class _Foreign(Exception):
@@ -145,16 +146,22 @@ def _colours(layer: Any, kind: str) -> Any:
                 [None if key is None else int(key), np.array(colour, dtype=float)]
                 for key, colour in chosen.items()
             ]
+        # a list of colours by label, which begins again at its end
+        return {_CYCLIC: np.array(layer.colormap.colors), "seed": float(layer.colormap.seed)}
     return None
 
 
 def keywords_of(arguments: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """Return the keyword arguments of a layer from what `arguments_of` made."""
-    from napari.utils.colormaps import Colormap, DirectLabelColormap
+    from napari.utils.colormaps import Colormap, CyclicLabelColormap, DirectLabelColormap
 
     keywords = {key: value for key, value in arguments.items() if key in (*KINDS[kind], _METADATA)}
     colours = arguments.get(_COLORMAP)
-    if isinstance(colours, Mapping):
+    if isinstance(colours, Mapping) and _CYCLIC in colours:
+        keywords[_COLORMAP] = CyclicLabelColormap(
+            colors=colours[_CYCLIC], seed=colours["seed"], background_value=0
+        )
+    elif isinstance(colours, Mapping):
         keywords[_COLORMAP] = Colormap(**colours)
     elif isinstance(colours, list):
         keywords[_COLORMAP] = DirectLabelColormap(color_dict=_color_dict(colours))

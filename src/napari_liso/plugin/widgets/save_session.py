@@ -82,7 +82,7 @@ class SaveSessionButton(QWidget):
         self.task = Task(self)
         self.task.succeeded.connect(self._on_done)
         self.task.running_changed.connect(self.refresh)
-        self._said = ""
+        self._when = ""
         self._changes = 0
         self.autosave.unsaved_changed.connect(self._on_unsaved)
         self.autosave.failed.connect(self.message.warn)
@@ -104,10 +104,10 @@ class SaveSessionButton(QWidget):
         if self.task.running:
             self.status.setText("Saving …")
         elif self.autosave.unsaved:
-            self.status.setText("Not saved yet" if not self._said else f"Changed. {self._said}")
+            self.status.setText(f"Changed since {self._when}" if self._when else "Not saved yet")
         else:
-            self.status.setText(self._said)
-        self.status.setToolTip(self.status.text())
+            self.status.setText(f"Saved {self._when}" if self._when else "")
+        self.status.setToolTip("" if path is None else f"In {path}")
 
     def save(self) -> None:
         """Save into the file that is known, or ask for one."""
@@ -165,7 +165,7 @@ class SaveSessionButton(QWidget):
             self.refresh()
             return
         remember_path(self.context.viewer, outcome)
-        self._said = f"Saved {datetime.now().strftime('%H:%M')}, {outcome.name}"
+        self._when = datetime.now().strftime("%H:%M")
         if self._changes == self.autosave.changes:  # none came while it was written
             self.autosave.note_saved()
         self.refresh()
