@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_liso.isotopes import guess_pair
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.labelling.editor import BoundaryEditor, editor_of
 from napari_liso.plugin.records import corrections_of, give_corrections
 from napari_liso.plugin.selection import BoundarySelection, selection_of
 
@@ -104,6 +105,7 @@ class Context(QObject):
         self._selection: BoundarySelection | None = None
         self._scale_image: Image | None = None
         self._put_away: list[Layer] = []
+        self._edited = False  # since the fit that is shown
         self.boundaries.changed.connect(self._on_boundaries)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
@@ -133,6 +135,11 @@ class Context(QObject):
         """Return the boundaries object of the chosen layer."""
         layer = self.boundaries.current
         return None if layer is None else ly.boundaries_from_layer(layer)
+
+    @property
+    def editor(self) -> BoundaryEditor | None:
+        """Editor of the chosen boundaries and their grains, shared by all docks."""
+        return editor_of(self.viewer, self.boundaries.current)
 
     def current_fit(self) -> DiffusionFit | None:
         """Return the fit shown by the chosen boundaries layer."""
@@ -260,8 +267,20 @@ class Context(QObject):
             last = len(layer.features) - 1
             selection.select(i for i in selection.ids if i <= last)
         self._follow_scale_image()
+        self._follow_edits()
         self.boundaries_changed.emit()
         self._on_selection()
+
+    def _follow_edits(self) -> None:
+        """Put the images of a fit away while boundaries are other than fitted; undo shows them."""
+        layer, editor = self.boundaries.current, self.editor
+        fitted = self.current_fit() is not None
+        edited = fitted and editor is not None and bool(editor.stale)
+        if edited and not self._edited:
+            self.mark_outdated(layer)
+        elif self._edited and fitted and not edited and layer is not None:
+            self.mark_current(layer)
+        self._edited = edited
 
     def _on_selection(self) -> None:
         self._recolour()
