@@ -104,8 +104,12 @@ def _filled(
 
 def _separating(labels: Labels, zero: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Zeros of lines one pixel wide with different grains next to them."""
-    block = tuple(min(2, n) for n in zero.shape)
-    lines = zero & ~ndimage.binary_opening(zero, np.ones(block, dtype=bool))
+    lines = zero.copy()
+    # Not in a block of 2 x 2; far quicker than a binary opening.
+    block = zero[:-1, :-1] & zero[1:, :-1] & zero[:-1, 1:] & zero[1:, 1:]
+    for y, x in np.ndindex(2, 2):
+        ny, nx = block.shape
+        lines[y : y + ny, x : x + nx] &= ~block
     y, x = np.nonzero(lines)
     near = np.pad(labels, 1)
     high = np.zeros(len(y), dtype=np.int64)
