@@ -27,9 +27,10 @@ from napari_liso.plugin.labelling.modes import MouseTools, Tool, tools_of
 from napari_liso.plugin.labelling.navigate import centre_on, next_of
 from napari_liso.plugin.records import role_of
 from napari_liso.plugin.widgets.fold import Fold
+from napari_liso.plugin.widgets.labelling.buttons import ACTIONS, TOOLS
 from napari_liso.plugin.widgets.labelling.keys_help import KEYS, KeysHelp
 from napari_liso.plugin.widgets.labelling.sketch_view import SketchView
-from napari_liso.plugin.widgets.labelling.tool_row import Button, ButtonRow
+from napari_liso.plugin.widgets.labelling.tool_row import ButtonRow
 from napari_liso.plugin.widgets.parts import LayerBox, Panel, enable, form
 from napari_liso.units import MICROMETRE
 
@@ -40,29 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EditPanel"]
 
-_TOOLS = (
-    Button("select", "Select", "Click boundaries to select them; drag moves the map", "S"),
-    Button("draw", "Draw", "Draw a boundary through a grain: it splits the grain", "D"),
-    Button("erase", "Erase", "Click a boundary: its two grains become one", "W"),
-    Button("move", "Move", "Draw a piece of a boundary anew", "G"),
-    Button("merge", "Merge", "Click two grains, or drag across several: they become one", "J"),
-    Button("split", "Split", "Click points in a grain: it is divided between them", "K"),
-    Button("paint", "Paint", "Paint grains with napari's brush; boundaries follow", "T"),
-)
-_ACTIONS = (
-    Button("undo", "Undo", "Take back the last edit", "Ctrl+Z"),
-    Button("redo", "Redo", "Do again what was taken back", "Ctrl+Shift+Z"),
-    Button("previous", "Prev", "Select the boundary before, and move the map to it", "Shift+N"),
-    Button("next", "Next", "Select the next boundary, and move the map to it", "N"),
-    Button("use", "Accept", "Accept the selected boundaries: they are fitted", "A"),
-    Button(
-        "exclude",
-        "Reject",
-        "Reject the selected boundaries: barriers still, but what surrounds them is not data",
-        "R",
-    ),
-    Button("lock", "Lock", "Hold the selected boundaries: used, and edits leave them alone", "H"),
-)
 _STATES: dict[str, State] = {"use": "use", "exclude": "exclude", "lock": "locked"}
 _DONE = {"use": "accepted", "exclude": "excluded", "lock": "locked"}
 _GUIDED = (Tool.DRAW, Tool.MOVE, Tool.SPLIT)
@@ -117,9 +95,9 @@ class EditPanel(Panel):
         self._follow()
 
     def _make_widgets(self) -> None:
-        self.tool_row = ButtonRow(_TOOLS, tools=True)
+        self.tool_row = ButtonRow(TOOLS, tools=True)
         self.tool_row.pressed.connect(self.choose)
-        self.action_row = ButtonRow(_ACTIONS)
+        self.action_row = ButtonRow(ACTIONS)
         self.action_row.pressed.connect(self.act)
         self.guide_choice = LayerChoice(is_guide, self)
         self.guide_box = LayerBox(self.guide_choice, "straight lines", _GUIDE_TIP)
@@ -224,7 +202,7 @@ class EditPanel(Panel):
         """Say why a button cannot be pressed, and what undo would take back."""
         editor = self._editor
         missing = "" if editor is not None else _NO_BOUNDARIES
-        for spec in _TOOLS:
+        for spec in TOOLS:
             self.tool_row.allow(spec.name, missing)
         selection = self.context.selection
         ids = () if selection is None else selection.ids
@@ -286,7 +264,7 @@ class EditPanel(Panel):
             "exclude": self.exclude,
             "lock": self.lock,
             "delete": self.erase_selected,
-            **{spec.name: _Choose(self, spec.name) for spec in _TOOLS},
+            **{spec.name: _Choose(self, spec.name) for spec in TOOLS},
         }
 
     def undo(self) -> None:
