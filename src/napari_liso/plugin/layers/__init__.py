@@ -83,6 +83,7 @@ __all__ = [
     "has_image",
     "has_length_unit",
     "is_proposal",
+    "made",
     "pixel_size_from_layer",
     "provenance",
     "recolour_boundaries",
@@ -351,13 +352,18 @@ def show(viewer: ViewerModel, layer_data: LayerData) -> Layer:
     return add(viewer, layer_data)
 
 
-def add(viewer: ViewerModel, layer_data: LayerData) -> Layer:
-    """Add a layer, whatever is there; images go below grains and boundaries."""
+def made(layer_data: LayerData) -> Layer:
+    """Return the layer of a tuple, as napari makes it from what a reader returns."""
     from napari.layers import Layer
 
-    data, arguments, kind = layer_data
+    return Layer.create(*layer_data)
+
+
+def add(viewer: ViewerModel, layer_data: LayerData) -> Layer:
+    """Add a layer, whatever is there; images go below grains and boundaries."""
+    kind = layer_data[2]
     lowest = [i for i, old in enumerate(viewer.layers) if role_of(old) in ("grains", "boundaries")]
-    layer = viewer.add_layer(Layer.create(data, arguments, kind))
+    layer = viewer.add_layer(made(layer_data))
     if kind == "image" and lowest:  # an image must not cover the lines drawn over it
         viewer.layers.move(len(viewer.layers) - 1, lowest[0])
     dress(layer)

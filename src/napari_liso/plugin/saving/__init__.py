@@ -335,11 +335,9 @@ def restore(viewer: ViewerModel, session: Session) -> list[Layer]:
     list of Layer
         Bottom first.
     """
-    from napari.layers import Layer
-
     from napari_liso.plugin.saving.views import finish
 
     was_empty = not len(viewer.layers)
-    layers = [viewer.add_layer(Layer.create(*one)) for one in layers_of(session)]
+    layers = [viewer.add_layer(ly.made(one)) for one in layers_of(session)]
     finish(viewer, session, layers, was_empty)
     return layers

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QCoreApplication, QObject, QThread, QTimer
 
 from napari_liso.errors import FormatError
+from napari_liso.plugin.layers import made
 from napari_liso.plugin.saving import LayerData, layers_of
 from napari_liso.plugin.saving.views import finish, remember_path
 from napari_liso.plugin.spectra.readings import LARGE_FILE
@@ -59,9 +60,7 @@ def open_into(viewer: ViewerModel, path: Path) -> list[Layer]:
 
 def _put(viewer: ViewerModel, path: Path, session: Session) -> list[Layer]:
     """Put a session into a viewer, all of it or nothing."""
-    from napari.layers import Layer
-
-    ready = [Layer.create(*one) for one in _layers(path, session)]
+    ready = [made(one) for one in _layers(path, session)]
     was_empty = not len(viewer.layers)
     added = [viewer.add_layer(layer) for layer in ready]
     finish(viewer, session, added, was_empty)

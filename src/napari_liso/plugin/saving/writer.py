@@ -23,7 +23,8 @@ def write_session(path: str, layers: Sequence[tuple[Any, dict[str, Any], str]]) 
     """
     from napari import current_viewer
     from napari.components import ViewerModel
-    from napari.layers import Layer
+
+    from napari_liso.plugin.layers import made
 
     viewer = current_viewer()
     names = [str(state.get("name")) for _, state, _ in layers]
@@ -32,7 +33,7 @@ def write_session(path: str, layers: Sequence[tuple[Any, dict[str, Any], str]]) 
     else:  # some of them: a session of their own
         model = ViewerModel()
         for one in layers:
-            model.add_layer(Layer.create(*one))
+            model.add_layer(made(one))
     target = Path(path if path.lower().endswith(SUFFIX) else path + SUFFIX)
     try:
         written = save(target, session_of_viewer(model))
