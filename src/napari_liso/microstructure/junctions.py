@@ -75,7 +75,7 @@ def find_junctions(boundaries: Boundaries) -> pd.DataFrame:
 
     Notes
     -----
-    Kinds: ``"triple"``: three grains meet, or two at a corner from three sides.
+    Kinds: ``"triple"``: three grains meet.
     ``"quadruple or higher"``: boundaries come from all four sides of a corner of
     pixels; on the pixel grid that is also a pair of triple points less than a
     pixel apart. ``"image edge"``: a boundary leaves the image. ``"pore"``: it
@@ -92,25 +92,24 @@ def find_junctions(boundaries: Boundaries) -> pd.DataFrame:
     meeting = np.diff(np.append(lead, len(corner)))
     at_edge = (y == 0) | (y == ny) | (x == 0) | (x == nx)
     at_zero = ~at_edge & (around == 0).any(axis=0)
-    zeros, open_ = _zero_regions(grains)
-    outside = at_zero & open_[_around(zeros, y, x).max(axis=0)]
+    outside = np.zeros(len(lead), dtype=bool)
+    if at_zero.any():
+        zeros, is_open = _zero_regions(grains)
+        outside = at_zero & is_open[_around(zeros, y, x).max(axis=0)]
     kind = np.full(len(lead), "", dtype=object)
     kind[(meeting > 1) & (arms == 3)] = "triple"
     kind[(meeting > 1) & (arms == 4)] = "quadruple or higher"
     kind[at_zero] = "pore"
     kind[outside] = "free surface"
     kind[at_edge] = "image edge"
-    named = kind != ""
-    groups = np.split(boundary, lead[1:]) if len(lead) else []
-    ids = np.empty(len(lead), dtype=object)
-    for k, group in enumerate(groups):
-        ids[k] = tuple(group.tolist())
+    named = np.flatnonzero(kind != "")
+    at = np.stack([np.repeat(np.arange(len(lead)), meeting), boundary], axis=1)
     return pd.DataFrame(
         {
             "y": y[named] - 0.5,
             "x": x[named] - 0.5,
             "kind": pd.Series(kind[named], dtype="str"),
-            "boundaries": ids[named],
+            "boundaries": tuples_of(at, named),
         }
     )
 
@@ -188,8 +187,13 @@ def _sorted_once(values: Ints) -> Ints:
 
 def _around(image: NDArray[Any], y: Ints, x: Ints) -> NDArray[Any]:
     """Four pixels (4, corner) around corners of pixels, clockwise; 0 outside of the image."""
-    padded = np.pad(image, 1)
-    return np.stack([padded[y, x], padded[y, x + 1], padded[y + 1, x + 1], padded[y + 1, x]])
+    ny, nx = image.shape
+    around = np.zeros((4, len(y)), dtype=image.dtype)
+    for k, (dy, dx) in enumerate(((-1, -1), (-1, 0), (0, 0), (0, -1))):
+        v, u = y + dy, x + dx
+        inside = (v >= 0) & (v < ny) & (u >= 0) & (u < nx)
+        around[k, inside] = image[v[inside], u[inside]]
+    return around
 
 
 def _zero_regions(grains: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
