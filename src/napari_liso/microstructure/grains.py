@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
-from skimage.filters import sato, threshold_otsu
-from skimage.measure import label
-from skimage.morphology import h_maxima
-from skimage.restoration import denoise_tv_chambolle
-from skimage.segmentation import watershed
 
 from napari_liso.microstructure.boundaries import check_pixel_size
-from napari_liso.microstructure.merging import Field, Regions, merge_regions, refine_regions
+from napari_liso.microstructure.merging import Field
+from napari_liso.microstructure.ridges import find_ridges, regions_between_lines
+from napari_liso.microstructure.segmenting import combine_with_lines, join_small, search_grains
 
 __all__ = ["Edges", "segment_grains"]
 
 Edges = Literal["steps", "dark", "bright"]
+Progress = Callable[[float, str], None]
 
-# Chosen on simulated diffusion maps of Voronoi grains at 3 to 100 counts a pixel;
-# the result changes little within a factor of two of each.
-_EVIDENCE_PER_FACE = 0.5
-_EVIDENCE = 20.0
-_STIFFNESS = 0.5
-_DENOISING = 2.5  # weight of the total variation, in standard deviations of noise
 _POOLED = 1500.0  # counts under the smoothing kernel
-
+_STEEP = 1.5  # pixels: smoothing before the slope of the fraction is taken
+_BLUR = 1.0  # pixels: how far a value may come from
 _SMALLEST = 25  # pixels, where min_area is not given
 
 
@@ -41,36 +35,42 @@ def segment_grains(
     smoothing: float | None = None,
     edges: Edges = "steps",
     sensitivity: float = 1.0,
+    progress: Progress | None = None,
 ) -> NDArray[np.int32]:
-    """Divide a map into grains, from counts or from an image.
+    """Divide a map into grains, from counts, from an image, or from both.
 
     With counts (`n6`, `n7`) the isotope fraction is taken as a plane in every
-    grain that jumps at its boundaries; neighbouring regions are merged until the
-    binomial likelihood says that they differ. Where neighbours have the same
-    fraction (ahead of the tracer, or next to the source) no boundary can be
-    seen. With an image, ``edges="steps"`` does the same with Gaussian noise
-    (fraction images, orientation contrast); ``"dark"`` and ``"bright"`` look for
-    boundary lines in a micrograph.
+    grain that jumps at its boundaries; neighbouring regions are one until the
+    binomial likelihood (to second order) says that they differ. Where neighbours
+    have the same fraction (ahead of the tracer, or next to the source) no
+    boundary can be seen. With an image, ``edges="steps"`` does the same with
+    Gaussian noise (fraction images, orientation contrast); ``"dark"`` and
+    ``"bright"`` look for boundary lines in a micrograph. With both, a micrograph
+    on the pixels of the counts and ``"dark"`` or ``"bright"``, steps and lines
+    speak together for a boundary, which then runs along its line.
 
     Parameters
     ----------
     image
         (y, x), NaN where there is no value.
     n6, n7
-        Counts (y, x), whole numbers; instead of `image`.
+        Counts (y, x), whole numbers.
     pixel_size
         In m, a number or (y, x); needed for `min_area` and `smoothing`.
     min_area
         Smallest grain in m2; smaller ones join the neighbour with which they
         share the longest border. None = 25 pixels.
     smoothing
-        Standard deviation in m of the smoothing that the search for edges
-        starts from; for lines, half their width. None = by the number of
-        counts, otherwise one pixel.
+        Standard deviation in m of the smoothing before edges are searched; for
+        lines, half their width. None = by the number of counts, otherwise one
+        pixel.
     edges
         What a boundary looks like in `image`; counts always have steps.
     sensitivity
         Above 1 for more and weaker boundaries, below 1 for fewer.
+    progress
+        Called as progress(done from 0 to 1, what is being done). What it raises
+        passes through, which cancels.
 
     Returns
     -------
@@ -80,36 +80,61 @@ def segment_grains(
     Raises
     ------
     ValueError
-        If there is not either an image or both counts, all counts are zero,
-        the image holds no value, or a parameter is out of range.
+        If there is neither an image nor both counts, all counts are zero, the
+        image holds no value or another shape, an image of steps comes with
+        counts, or a parameter is out of range.
     """
-    field = _field(image, n6, n7)
     if edges not in get_args(Edges):
         raise ValueError(f"edges must be one of {', '.join(get_args(Edges))}, got {edges!r}")
     if not 0 < sensitivity < np.inf:
         raise ValueError(f"sensitivity must be positive, got {sensitivity!r}")
-    if field.variance is None and edges != "steps":
+    if (n6 is None) != (n7 is None) or (image is None and n6 is None):
+        raise ValueError("give either an image, or the counts n6 and n7, or all three")
+    if image is None and edges != "steps":
         raise ValueError("counts have steps at boundaries; give lines as an image")
+    if image is not None and n6 is not None and edges == "steps":
+        raise ValueError('an image beside counts must show lines: edges "dark" or "bright"')
     smallest, sigma = _in_pixels(pixel_size, min_area, smoothing)
-    if edges == "steps":
-        regions = _by_steps(field, sigma, sensitivity)
-    else:
-        regions = _by_lines(field, sigma or 1.0, sensitivity, smallest, edges)
-    return _tidy(regions, smallest)
+    # What is too small joins a neighbour in the end: until then it would spoil its plane.
+    piece = min(smallest, _SMALLEST)
+    counts = None if n6 is None or n7 is None else _checked_counts(n6, n7)
+    picture = None if image is None else _checked_image(image)
+    if counts is not None and picture is not None and picture.shape != counts[0].shape:
+        raise ValueError(f"the image has shape {picture.shape}, the counts {counts[0].shape}")
+    report = _silent if progress is None else progress
+    report(0.0, "Looking for grains")
+    if picture is not None and edges == "steps":
+        regions = search_grains(
+            _field_of_image(picture), sensitivity, piece, sigma or 1.0, report=report
+        )
+    elif picture is not None:
+        ridges = find_ridges(_filled(picture), sigma or 1.0, edges == "dark")
+        regions = regions_between_lines(ridges, sensitivity, smallest)
+        if counts is not None:
+            field, width = _field_of_counts(*counts)
+            by_steps = search_grains(field, sensitivity, piece, width, report)
+            regions = combine_with_lines(field, by_steps, regions, ridges, sensitivity, piece)
+    elif counts is not None:
+        field, width = _field_of_counts(*counts)
+        regions = search_grains(field, sensitivity, piece, sigma or width, report=report)
+    grains = (join_small(regions, smallest) + 1).astype(np.int32)
+    report(1.0, "Grains found")
+    return grains
 
 
-def _field(image: ArrayLike | None, n6: ArrayLike | None, n7: ArrayLike | None) -> Field:
-    """Check the input."""
-    if (image is None) == (n6 is None) or (n6 is None) != (n7 is None):
-        raise ValueError("give either an image, or the counts n6 and n7")
-    if image is not None:
-        values = np.asarray(image, dtype=np.float64)
-        _check_shape("the image", values)
-        known = np.isfinite(values)
-        if not known.any():
-            raise ValueError("the image holds no value")
-        values = np.where(known, values, 0.0)
-        return Field(known.astype(np.float64), values, _noise(values, known))
+def _silent(done: float, message: str) -> None:
+    """Report to nobody."""
+
+
+def _checked_image(image: ArrayLike) -> NDArray[np.float64]:
+    values = np.asarray(image, dtype=np.float64)
+    _check_shape("the image", values)
+    if not np.isfinite(values).any():
+        raise ValueError("the image holds no value")
+    return values
+
+
+def _checked_counts(n6: ArrayLike, n7: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     six, seven = np.asarray(n6), np.asarray(n7)
     _check_shape("n6", six)
     if six.shape != seven.shape:
@@ -117,10 +142,46 @@ def _field(image: ArrayLike | None, n6: ArrayLike | None, n7: ArrayLike | None) 
     for name, counts in (("n6", six), ("n7", seven)):
         if counts.dtype.kind not in "iu" or counts.min() < 0:
             raise ValueError(f"{name} must hold whole counts >= 0")
-    total = six.astype(np.float64) + seven
-    if not total.any():
+    if not (six.any() or seven.any()):
         raise ValueError("all counts are zero: there is nothing to segment")
-    return Field(total, six.astype(np.float64))
+    return six, seven
+
+
+def _field_of_counts(n6: NDArray[Any], n7: NDArray[Any]) -> tuple[Field, float]:
+    """Weights from the fraction around each pixel; width of the smoothing for edges."""
+    six = n6.astype(np.float64)
+    total = six + n7
+    sigma = np.sqrt(_POOLED / (4 * np.pi * total.mean()))
+    around = float(np.clip(sigma, 1.5, 12.0))
+    # Half a count of each isotope under the kernel keeps p off 0 and 1.
+    half = 0.5 / (4 * np.pi * around**2)
+    p = (ndimage.gaussian_filter(six, around) + half) / (
+        ndimage.gaussian_filter(total, around) + 2 * half
+    )
+    # Where the fraction is steep, pixels of a blurred beam hold a mixture of two grains.
+    near = [ndimage.gaussian_filter(x, _STEEP) for x in (six, total)]
+    rough = near[0] / np.maximum(near[1], 1e-3 * total.mean())
+    mixed = total * (_BLUR * np.hypot(*np.gradient(rough))) ** 2
+    variance = np.maximum(p * (1 - p), 0.01) + mixed
+    return Field(total / variance, six / variance, counts=True), float(np.clip(sigma, 1.0, 3.0))
+
+
+def _field_of_image(values: NDArray[np.float64]) -> Field:
+    known = np.isfinite(values)
+    values = np.where(known, values, 0.0)
+    # The mean would only cost digits.
+    values = np.where(known, values - values[known].mean(), 0.0)
+    weight = known / _noise(values, known)
+    return Field(weight, weight * values)
+
+
+def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pixels without a value take the nearest one."""
+    known = np.isfinite(values)
+    if known.all():
+        return values
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return values[tuple(nearest)]
 
 
 def _check_shape(name: str, array: NDArray[Any]) -> None:
@@ -154,121 +215,5 @@ def _noise(values: NDArray[np.float64], known: NDArray[np.bool_]) -> float:
     whole = known[:, :-2] & known[:, 1:-1] & known[:, 2:]
     size = np.median(np.abs(second[whole])) / 0.6745 if whole.any() else 0.0
     # An image without noise still has the rounding of its pixels.
-    floor = 1e-6 * np.var(values[known]) + np.finfo(float).tiny
-    return float(max(size**2 / 6, floor))
-
-
-def _by_steps(field: Field, sigma: float | None, sensitivity: float) -> Regions:
-    """Over-segment the denoised map, then merge and refine until the data say stop."""
-    if sigma is None:
-        mean = field.weight.mean()
-        sigma = float(np.clip(np.sqrt(_POOLED / (4 * np.pi * mean)), 1.0, 3.0))
-        sigma = sigma if field.variance is None else 1.0
-    flat = _denoised(field, sigma)
-    relief = ndimage.gaussian_gradient_magnitude(flat, 0.6)
-    if np.ptp(relief) == 0:
-        return np.zeros(relief.shape, dtype=np.int64)  # a constant map
-    regions = watershed(relief).astype(np.int64) - 1
-    evidence = _EVIDENCE / sensitivity
-    for part in (0.5, 1.0):
-        # Merging in two stages lets borders find their place in between.
-        length = part * _EVIDENCE_PER_FACE / sensitivity
-        regions = merge_regions(field, regions, length, evidence)
-        regions = refine_regions(field, regions, _STIFFNESS)
-    return regions
-
-
-def _smooth(field: Field, sigma: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Smoothed value, that is sums over sums, and smoothed weight."""
-    weight = ndimage.gaussian_filter(field.weight, sigma)
-    response = ndimage.gaussian_filter(field.response, sigma)
-    known = weight > 1e-6 * weight.max()
-    value = np.divide(response, weight, out=np.full_like(weight, np.nan), where=known)
-    if not known.all():
-        nearest = ndimage.distance_transform_edt(
-            ~known, return_distances=False, return_indices=True
-        )
-        value = value[tuple(nearest)]
-    return value, weight
-
-
-def _denoised(field: Field, sigma: float) -> NDArray[np.float64]:
-    """Map of even noise without most of it, its edges kept (total variation).
-
-    asin(sqrt(p)) of a binomial fraction has the variance 1 / (4 n) at any p.
-    """
-    value, weight = _smooth(field, sigma)
-    kernel = np.sqrt(4 * np.pi) * sigma
-    if field.variance is None:
-        value = np.arcsin(np.sqrt(np.clip(value, 0.0, 1.0)))
-        noise = 0.5 / np.sqrt(np.median(weight) + 0.5) / kernel
-    else:
-        noise = np.sqrt(field.variance) / kernel
-    # The weight of skimage's functional is relative to the range of the data.
-    return denoise_tv_chambolle(value, weight=_DENOISING * noise, max_num_iter=300, eps=1e-5)
-
-
-def _by_lines(
-    field: Field, sigma: float, sensitivity: float, smallest: int, edges: Edges
-) -> Regions:
-    """Watershed from the places that are furthest from all lines.
-
-    Lines are where a ridge filter is high (Otsu's threshold). The distance from
-    them closes gaps: a line with a missing piece still has a waist there.
-    """
-    value, _ = _smooth(field, 0.5)
-    ridge = sato(value, sigmas=[sigma, 1.5 * sigma], black_ridges=edges == "dark")
-    ridge = ndimage.gaussian_filter(ridge, 0.75 * sigma)
-    if np.ptp(ridge) == 0:
-        return np.zeros(ridge.shape, dtype=np.int64)
-    lines = ridge > threshold_otsu(ridge) / sensitivity
-    pieces, _ = ndimage.label(lines, np.ones((3, 3)))
-    size = np.bincount(pieces.ravel())
-    size[0] = 0
-    lines = (size >= smallest)[pieces]  # specks of noise are not lines
-    if not lines.any():
-        return np.zeros(ridge.shape, dtype=np.int64)
-    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(~lines), 1.0)
-    seeds, _ = ndimage.label(h_maxima(depth, 1.0 / sensitivity), np.ones((3, 3)))
-    relief = ridge / ridge.max() - depth / depth.max()
-    return watershed(relief, seeds).astype(np.int64) - 1
-
-
-def _tidy(regions: Regions, smallest: int) -> NDArray[np.int32]:
-    """Split regions into connected grains, join small ones to a neighbour, number them."""
-    pieces = label(regions + 1, connectivity=1).astype(np.int64)
-    size = np.bincount(pieces.ravel())
-    boxes = ndimage.find_objects(pieces)
-    for piece in np.argsort(size, kind="stable").tolist():
-        if not 0 < size[piece] < smallest:
-            continue
-        box = _grown(boxes[piece - 1])
-        part = pieces[box]
-        near = _across_faces(part, piece)
-        if len(near) == 0:
-            continue  # it fills the map
-        host = int(np.bincount(near).argmax())
-        part[part == piece] = host
-        size[host] += size[piece]
-        size[piece] = 0
-        boxes[host - 1] = tuple(
-            slice(min(a.start, b.start), max(a.stop, b.stop))
-            for a, b in zip(boxes[host - 1], boxes[piece - 1], strict=True)
-        )
-    return (np.unique(pieces, return_inverse=True)[1].reshape(pieces.shape) + 1).astype(np.int32)
-
-
-def _grown(box: tuple[slice, ...]) -> tuple[slice, ...]:
-    """One pixel more on every side (numpy clips the far ones)."""
-    return tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
-
-
-def _across_faces(part: NDArray[np.int64], piece: int) -> NDArray[np.int64]:
-    """Labels on the other side of each pixel face of a piece."""
-    near = []
-    for here, there in ((part[1:], part[:-1]), (part[:, 1:], part[:, :-1])):
-        near += [
-            there[(here == piece) & (there != piece)],
-            here[(there == piece) & (here != piece)],
-        ]
-    return np.concatenate(near)
+    floor = 1e-6 * np.var(values[known])
+    return float(max(size**2 / 6, floor)) or 1.0

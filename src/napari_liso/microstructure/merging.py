@@ -3,59 +3,62 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.measure import label
 
-__all__ = ["Field", "merge_regions", "refine_regions", "renumber"]
+__all__ = [
+    "SCALE",
+    "SLOPE_PRECISION",
+    "Field",
+    "Regions",
+    "explained_by_planes",
+    "fit_planes",
+    "merge_regions",
+    "overlay",
+    "renumber",
+]
 
-# Length in pixels over which the signal of a grain may change by one standard
-# deviation of the prior (0.2 for a fraction), so that small regions do not
-# chase noise with their planes.
-_SCALE = 15.0
-_SLOPE_PRECISION = 5.0
+#: Length in pixels over which the signal of a grain may change by one standard
+#: deviation of the prior, so that small regions do not chase noise with their planes.
+SCALE = 15.0
+SLOPE_PRECISION = 5.0
 
 Regions = NDArray[np.int64]
-_AROUND = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
 
 @dataclass(frozen=True, eq=False)
 class Field:
     """The data of a map, as weights and weighted values.
 
+    For counts the weight n / (p (1 - p)) has p from the surroundings of the
+    pixel, not from itself: a pixel with a low fraction by chance would otherwise
+    weigh more. -2 ln L is then a sum of squares to second order, and the same
+    for counts and images.
+
     Parameters
     ----------
     weight
-        (y, x): all counts of a pixel; for images 1, or 0 where there is no value.
+        (y, x): 1 over the variance of a pixel's value; 0 where there is none.
     response
-        (y, x): 6Li counts; for images the value times the weight.
-    variance
-        Of one value of weight 1; None for counts: binomial, p (1 - p).
+        (y, x): value times weight.
+    counts
+        Values are fractions of counts.
     """
 
     weight: NDArray[np.float64]
     response: NDArray[np.float64]
-    variance: float | None = None
-
-    def spread(self, weight: NDArray[Any], response: NDArray[Any]) -> NDArray[np.float64] | float:
-        """Variance of a unit of weight where the sums are these."""
-        if self.variance is not None:
-            return self.variance
-        p = (response + 0.5) / (weight + 1.0)
-        return np.asarray(p * (1.0 - p), dtype=np.float64)
+    counts: bool = False
 
     def score(
         self, y: NDArray[Any], x: NDArray[Any], predicted: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Log likelihood (..., pixel) of pixels given predictions of their value."""
-        weight, response = self.weight[y, x], self.response[y, x]
-        if self.variance is not None:
-            value = np.divide(response, weight, out=np.zeros_like(weight), where=weight > 0)
-            return -0.5 * weight * (value - predicted) ** 2 / self.variance
-        p = np.clip(predicted, 0.002, 0.998)
-        return response * np.log(p) + (weight - response) * np.log1p(-p)
+        """Log likelihood of pixels given predictions, without what does not depend on them."""
+        return predicted * (self.response[y, x] - 0.5 * self.weight[y, x] * predicted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +71,7 @@ class _Sums:
     @property
     def _regular(self) -> NDArray[np.float64]:
         # The tiny entry keeps regions without any weight solvable.
-        return self.moments + np.diag([1e-9, _SLOPE_PRECISION, _SLOPE_PRECISION])
+        return self.moments + np.diag([1e-9, SLOPE_PRECISION, SLOPE_PRECISION])
 
     def planes(self) -> NDArray[np.float64]:
         """Coefficients (region, 3)."""
@@ -85,15 +88,34 @@ def renumber(regions: NDArray[np.integer[Any]]) -> Regions:
     return np.unique(regions, return_inverse=True)[1].reshape(regions.shape)
 
 
-def merge_regions(field: Field, regions: Regions, per_length: float, at_least: float) -> Regions:
+def overlay(one: Regions, other: Regions) -> Regions:
+    """Labels 0..N-1 of the connected pieces that the borders of both leave."""
+    both = one * (int(other.max()) + 1) + other
+    return renumber(label(both + 1, connectivity=1).astype(np.int64))
+
+
+def fit_planes(field: Field, regions: Regions) -> NDArray[np.float64]:
+    """Coefficients (region, 3) of 1, y / SCALE, x / SCALE."""
+    return _region_sums(field, regions).planes()
+
+
+def explained_by_planes(field: Field, regions: Regions) -> NDArray[np.float64]:
+    """2 ln L of each region under its plane, above that of a map of zeros."""
+    return _region_sums(field, regions).explained()
+
+
+def merge_regions(
+    field: Field,
+    regions: Regions,
+    at_least: float,
+    credit: NDArray[np.float64] | None = None,
+    report: Callable[[float], None] | None = None,
+) -> Regions:
     """Merge neighbouring regions while their data say that they may be one.
 
     The evidence for a boundary is the gain of 2 ln L by two planes instead of
-    one (second order in the differences). Noise draws long and winding
-    boundaries easily, so a boundary must earn `per_length` for each of its pixel
-    faces (the length term of Mumford and Shah), and `at_least` altogether, since
-    three parameters are fitted. The pair with the least evidence per length is
-    merged first.
+    one, plus what an image of lines says. The pair with the least evidence per
+    pixel face is merged first.
 
     Parameters
     ----------
@@ -101,10 +123,13 @@ def merge_regions(field: Field, regions: Regions, per_length: float, at_least: f
         The data.
     regions
         Labels 0..N-1 (y, x).
-    per_length
-        Evidence that every pixel face of a boundary must bring.
     at_least
-        Evidence that a boundary must bring altogether.
+        Evidence that a boundary must bring.
+    credit
+        (y, x): evidence in 2 ln L that a line at this pixel brings for each face
+        of a boundary there; negative where a line is missing.
+    report
+        Called with the part that is done, 0 to 1; what it raises passes through.
 
     Returns
     -------
@@ -114,26 +139,28 @@ def merge_regions(field: Field, regions: Regions, per_length: float, at_least: f
     sums = _region_sums(field, regions)
     moments, response = sums.moments, sums.response
     explained = sums.explained()
-    borders = _borders(regions, len(explained))
+    borders = _borders(regions, len(explained), credit)
     version = np.zeros(len(explained), dtype=np.int64)
     parent = np.arange(len(explained))
     heap: list[tuple[float, int, int, int, int]] = []
 
-    def push(a: int, others: list[int]) -> None:
+    def candidates(a: int, others: list[int]) -> list[tuple[float, int, int, int, int]]:
         b = np.array(others, dtype=np.int64)
         both = _Sums(moments[a] + moments[b], response[a] + response[b])
-        spread = field.spread(both.moments[:, 0, 0], both.response[:, 0])
-        gain = (explained[a] + explained[b] - both.explained()) / spread
-        for one, other in zip(gain.tolist(), others, strict=True):
-            length = borders[a][other]
-            if one < max(at_least, per_length * length):
-                heap.append((one / length, a, other, version[a], version[other]))
+        border = np.array([borders[a][other] for other in others])
+        evidence = explained[a] + explained[b] - both.explained() + border[:, 1]
+        order = evidence / border[:, 0]
+        return [
+            (order[i], a, others[i], version[a], version[others[i]])
+            for i in np.nonzero(evidence < at_least)[0].tolist()
+        ]
 
     for a in range(len(borders)):
         later = [b for b in borders[a] if b > a]
         if later:
-            push(a, later)
+            heap += candidates(a, later)
     heapq.heapify(heap)
+    merged = 0
     while heap:
         _, a, b, version_a, version_b = heapq.heappop(heap)
         if version[a] != version_a or version[b] != version_b:
@@ -145,80 +172,19 @@ def merge_regions(field: Field, regions: Regions, per_length: float, at_least: f
         version[a] += 1
         version[b] = -1
         _join(borders, a, b)
-        start = len(heap)
         if borders[a]:
-            push(a, list(borders[a]))
-        added = heap[start:]
-        del heap[start:]
-        for entry in added:
-            heapq.heappush(heap, entry)
+            for entry in candidates(a, list(borders[a])):
+                heapq.heappush(heap, entry)
+        merged += 1
+        if report is not None and merged % 200 == 0:
+            report(merged / len(parent))
     return renumber(_roots(parent)[regions])
-
-
-def refine_regions(field: Field, regions: Regions, stiffness: float, sweeps: int = 12) -> Regions:
-    """Move the borders of regions to where the likelihood puts them.
-
-    Iterated conditional modes: a pixel next to another region joins the region
-    of its neighbourhood under whose plane it is most probable, with a bonus of
-    `stiffness` in ln L for each like neighbour (diagonal ones count 0.7).
-
-    Parameters
-    ----------
-    field
-        The data.
-    regions
-        Labels 0..N-1 (y, x).
-    stiffness
-        Bonus for a like neighbour, in ln L.
-    sweeps
-        At most so many times over the map.
-
-    Returns
-    -------
-    ndarray
-        Labels, renumbered from 0; a region may have vanished.
-    """
-    planes = _region_sums(field, regions).planes()
-    labels = regions.copy()
-    shape = labels.shape
-    row, column = np.indices(shape)
-    colour = 2 * (row % 2) + column % 2  # pixels of one colour do not touch
-    bonus = np.array([stiffness / np.hypot(*step) for step in _AROUND])
-    for _ in range(sweeps):
-        changed = 0
-        for which in range(4):
-            padded = np.pad(labels, 1, mode="edge")
-            y, x = np.nonzero(_mixed(padded) & (colour == which))
-            around = np.stack([padded[y + 1 + dy, x + 1 + dx] for dy, dx in _AROUND])
-            choice = np.concatenate([labels[None, y, x], around])
-            plane = planes[choice]
-            at = plane[..., 0] + (plane[..., 1] * y + plane[..., 2] * x) / _SCALE
-            total = field.score(y, x, at)
-            for like, gain in zip(around, bonus, strict=True):
-                total += gain * (choice == like)
-            best = choice[total.argmax(axis=0), np.arange(len(y))]
-            changed += int((best != labels[y, x]).sum())
-            labels[y, x] = best
-        if changed == 0:
-            break
-    return renumber(labels)
-
-
-def _mixed(padded: Regions) -> NDArray[np.bool_]:
-    """Pixels of the unpadded image that have a neighbour (of eight) with another label."""
-    inner = padded[1:-1, 1:-1]
-    mixed = np.zeros(inner.shape, dtype=bool)
-    for dy, dx in _AROUND:
-        mixed |= (
-            padded[1 + dy : 1 + dy + inner.shape[0], 1 + dx : 1 + dx + inner.shape[1]] != inner
-        )
-    return mixed
 
 
 def _region_sums(field: Field, regions: Regions) -> _Sums:
     count = int(regions.max()) + 1
     flat = regions.ravel()
-    y, x = np.indices(regions.shape, dtype=np.float64).reshape(2, -1) / _SCALE
+    y, x = np.indices(regions.shape, dtype=np.float64).reshape(2, -1) / SCALE
     basis = [np.ones_like(y), y, x]
     weight, value = field.weight.ravel(), field.response.ravel()
     moments = np.empty((count, 3, 3))
@@ -231,27 +197,41 @@ def _region_sums(field: Field, regions: Regions) -> _Sums:
     return _Sums(moments, response)
 
 
-def _borders(regions: Regions, count: int) -> list[dict[int, int]]:
-    """For every region its neighbours and how many pixel faces they share."""
-    codes = []
-    for here, there in ((regions[:-1], regions[1:]), (regions[:, :-1], regions[:, 1:])):
-        differ = here != there
-        a, b = here[differ], there[differ]
+def _borders(
+    regions: Regions, count: int, credit: NDArray[np.float64] | None
+) -> list[dict[int, tuple[float, float]]]:
+    """For every region its neighbours, the pixel faces they share, and the credit of these."""
+    codes, brought = [], []
+    for here, there in (
+        (np.s_[:-1], np.s_[1:]),
+        (np.s_[:, :-1], np.s_[:, 1:]),
+    ):
+        differ = regions[here] != regions[there]
+        a, b = regions[here][differ], regions[there][differ]
         codes.append(np.minimum(a, b) * count + np.maximum(a, b))
-    code, length = np.unique(np.concatenate(codes), return_counts=True)
-    borders: list[dict[int, int]] = [{} for _ in range(count)]
+        if credit is not None:
+            brought.append(np.maximum(credit[here], credit[there])[differ])
+    code, place, length = np.unique(np.concatenate(codes), return_inverse=True, return_counts=True)
+    total = (
+        np.zeros(len(code))
+        if credit is None
+        else np.bincount(place, np.concatenate(brought), minlength=len(code))
+    )
+    borders: list[dict[int, tuple[float, float]]] = [{} for _ in range(count)]
     first, second = np.divmod(code, count)
-    for a, b, faces in zip(first.tolist(), second.tolist(), length.tolist(), strict=True):
-        borders[a][b] = borders[b][a] = faces
+    pairs = zip(first.tolist(), second.tolist(), length.tolist(), total.tolist(), strict=True)
+    for a, b, faces, extra in pairs:
+        borders[a][b] = borders[b][a] = (faces, extra)
     return borders
 
 
-def _join(borders: list[dict[int, int]], a: int, b: int) -> None:
+def _join(borders: list[dict[int, tuple[float, float]]], a: int, b: int) -> None:
     """Give the borders of region b to region a."""
-    for other, faces in borders[b].items():
+    for other, (faces, credit) in borders[b].items():
         if other != a:
             del borders[other][b]
-            borders[a][other] = borders[other][a] = borders[other].get(a, 0) + faces
+            old = borders[other].get(a, (0.0, 0.0))
+            borders[a][other] = borders[other][a] = (old[0] + faces, old[1] + credit)
     del borders[a][b]
     borders[b] = {}
 
