@@ -8,7 +8,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_liso.plugin.features import shown_permeability
+from napari_liso.plugin.boundary_colours import (
+    EXCLUDED,
+    OUTLINE,
+    PERMEABILITY_COLORMAP,
+    SELECTED,
+    UNRESOLVED,
+    label_colormap,
+    permeability_limits,
+    permeability_scale,
+    state_colours,
+)
+from napari_liso.plugin.features import shown_permeabilities
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -16,10 +27,10 @@ if TYPE_CHECKING:
 __all__ = [
     "EXCLUDED",
     "OUTLINE",
+    "PERMEABILITY_COLORMAP",
     "SELECTED",
     "UNRESOLVED",
     "boundary_colormap",
-    "boundary_colours",
     "count_limits",
     "fraction_limits",
     "log_permeability",
@@ -29,16 +40,8 @@ __all__ = [
 ]
 
 FRACTION_COLORMAP = "inferno"
-#: Readable on every part of `FRACTION_COLORMAP`, safe for colour-blind eyes;
-#: reversed so that a boundary that holds lithium back is the one that shouts.
-PERMEABILITY_COLORMAP = "cool_r"
 RESIDUAL_COLORMAP = "RdBu_r"
 RESIDUAL_LIMIT = 4.0
-
-OUTLINE = (1.0, 1.0, 1.0, 0.75)
-SELECTED = (0.2, 1.0, 0.2, 1.0)
-UNRESOLVED = (0.62, 0.62, 0.62, 1.0)
-EXCLUDED = (0.62, 0.62, 0.62, 0.35)
 
 
 def count_limits(counts: NDArray[Any]) -> tuple[float, float]:
@@ -94,8 +97,8 @@ def log_permeability(table: pd.DataFrame, size: int) -> NDArray[np.float32]:
     """
     values = np.full(size, np.nan, dtype=np.float32)
     columns = ("permeability", "permeability_lower", "permeability_upper", "verdict")
-    rows = zip(*(table[column] for column in columns), strict=True)
-    k = np.array([shown_permeability(*row) for row in rows], dtype=float)
+    rows = (table[column] for column in columns)
+    k = shown_permeabilities(*(row.to_numpy() for row in rows))
     known = (table["verdict"].to_numpy() != "unresolved") & np.isfinite(k) & (k > 0)
     verdict = table["verdict"].to_numpy()
     if (verdict == "resolved").any():
@@ -108,66 +111,24 @@ def log_permeability(table: pd.DataFrame, size: int) -> NDArray[np.float32]:
     return values
 
 
-def permeability_limits(log_k: NDArray[Any]) -> tuple[float, float]:
-    """Return limits of log10 k that hold 96 % of the boundaries, half a decade or more."""
-    finite = log_k[np.isfinite(log_k)]
-    if finite.size == 0:
-        return -10.0, -6.0
-    low, high = (float(v) for v in np.percentile(finite, (2, 98)))
-    short = max(0.0, 0.5 - (high - low)) / 2
-    return low - short, high + short
-
-
-def boundary_colours(
-    states: NDArray[Any],
-    shades: NDArray[Any] | None = None,
-    selected: tuple[int, ...] = (),
-) -> dict[int | None, Any]:
-    """Return the colour of every boundary id for a direct labels colormap.
-
-    Parameters
-    ----------
-    states
-        State by id, shape (N + 1,); entry 0 is the background.
-    shades
-        Fitted colour by id, RGBA of shape (N + 1, 4), NaN where the data leave
-        k open; None before a fit.
-    selected
-        Ids drawn in the colour of the selection.
-    """
-    colours: dict[int | None, Any] = {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0)}
-    for label in range(1, len(states)):
-        if states[label] in ("exclude", "removed"):
-            colours[label] = EXCLUDED
-        elif shades is None:
-            colours[label] = OUTLINE
-        else:
-            shade = shades[label]
-            colours[label] = tuple(shade) if np.isfinite(shade).all() else UNRESOLVED
-    for label in selected:
-        if label in colours:
-            colours[label] = SELECTED
-    return colours
-
-
 def boundary_colormap(
     states: NDArray[Any],
     log_k: NDArray[Any] | None = None,
     selected: tuple[int, ...] = (),
     image: Image | None = None,
 ) -> Any:
-    """Return the direct colormap of a boundaries layer, in the colours of `image` if given."""
-    from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
+    """Return the colormap of a boundaries layer, in the colours of `image` if given.
 
-    shades = None
-    if log_k is not None:
-        if image is None:
-            colormap = ensure_colormap(PERMEABILITY_COLORMAP)
-            low, high = permeability_limits(log_k)
-        else:
-            colormap, (low, high) = image.colormap, image.contrast_limits
-        shades = np.full((len(states), 4), np.nan)
-        known = np.isfinite(log_k)
-        span = max(high - low, 1e-9)
-        shades[known] = colormap.map(np.clip((log_k[known] - low) / span, 0, 1))
-    return DirectLabelColormap(color_dict=boundary_colours(states, shades, selected))
+    Parameters
+    ----------
+    states
+        State by id, shape (N + 1,); entry 0 is the background.
+    log_k
+        log10 of k (m/s) by id, NaN where the data leave it open; None before a fit.
+    selected
+        Ids drawn in the colour of the selection.
+    image
+        The log10 k layer.
+    """
+    shades = None if log_k is None else permeability_scale(log_k, image).colours(log_k)
+    return label_colormap(state_colours(states, shades), selected)

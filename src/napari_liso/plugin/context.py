@@ -13,6 +13,7 @@ from napari_liso.plugin import layers as ly
 from napari_liso.plugin.labelling.editor import BoundaryEditor, editor_of
 from napari_liso.plugin.records import corrections_of, give_corrections
 from napari_liso.plugin.selection import BoundarySelection, selection_of
+from napari_liso.plugin.showing import Colouring, colouring_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -92,6 +93,7 @@ class Context(QObject):
     layers_changed = Signal()
     boundaries_changed = Signal()  # another layer, other boundaries in it, or a new fit
     selection_changed = Signal()
+    scale_changed = Signal()  # colours or limits of the log10 k layer
     outdated = Signal()  # grains or boundaries are other ones than those that were fitted
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
@@ -297,16 +299,24 @@ class Context(QObject):
         if image == self._scale_image:
             return
         if self._scale_image is not None:
-            self._scale_image.events.colormap.disconnect(self._recolour)
-            self._scale_image.events.contrast_limits.disconnect(self._recolour)
+            self._scale_image.events.colormap.disconnect(self._on_scale)
+            self._scale_image.events.contrast_limits.disconnect(self._on_scale)
         self._scale_image = image
         if image is not None:
-            image.events.colormap.connect(self._recolour)
-            image.events.contrast_limits.connect(self._recolour)
+            image.events.colormap.connect(self._on_scale)
+            image.events.contrast_limits.connect(self._on_scale)
 
-    def _recolour(self, event: object = None) -> None:
-        if not isalive(self):
-            return
+    def colouring(self) -> Colouring | None:
+        """Return how the boundaries of the chosen layer are coloured, without the selection."""
+        layer = self.boundaries.current
+        return None if layer is None else colouring_of(layer, self._scale_image)
+
+    def _on_scale(self, event: object = None) -> None:
+        if isalive(self):
+            self._recolour()
+            self.scale_changed.emit()
+
+    def _recolour(self) -> None:
         layer = self.boundaries.current
         if layer is not None and layer in self.viewer.layers:
             ids = () if self._selection is None else self._selection.ids

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_liso.plugin import colours
-from napari_liso.plugin.from_layers import fit_from_layer
+from napari_liso.plugin.boundary_colours import (
+    ColourScale,
+    label_colormap,
+    permeability_scale,
+    scale_of,
+    state_colours,
+)
+from napari_liso.plugin.boundary_values import QUANTITIES, values_of
+from napari_liso.plugin.from_layers import boundaries_from_layer, fit_from_layer
 from napari_liso.plugin.placement import SPATIAL, Placement
 from napari_liso.plugin.records import CORRECTIONS, OBJECT, PROVENANCE, role_of
 from napari_liso.plugin.regions.far_field import FAR_FIELD
@@ -15,7 +25,18 @@ from napari_liso.plugin.regions.far_field import FAR_FIELD
 if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
-__all__ = ["dress", "recolour_boundaries", "update"]
+__all__ = [
+    "Colouring",
+    "choose_colour_mode",
+    "colour_mode",
+    "colour_modes",
+    "colouring_of",
+    "dress",
+    "recolour_boundaries",
+    "update",
+]
+
+_COLOUR_BY = "colour_by"
 
 _WITH_SCALE = ("fraction", "ratio", "half interval", "model", "residual", "permeability")
 
@@ -40,6 +61,8 @@ def update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
         if as_ours and not np.array_equal(limits, layer.contrast_limits):
             layer.contrast_limits = limits
     arguments["metadata"][PROVENANCE]["dressed"] = before.get("dressed", False)
+    if before.get(_COLOUR_BY):
+        arguments["metadata"][PROVENANCE][_COLOUR_BY] = before[_COLOUR_BY]
     kept, new = layer.metadata.get(OBJECT), arguments["metadata"].get(OBJECT)
     if isinstance(kept, dict) and isinstance(new, dict):
         new["selection"] = kept["selection"]  # views go on listening to the same one
@@ -83,10 +106,79 @@ def dress(layer: Layer) -> None:
         layer.name_overlay.visible = True
 
 
+@dataclass(frozen=True, eq=False)
+class Colouring:
+    """How the boundaries of a layer are coloured.
+
+    Parameters
+    ----------
+    mode
+        ``"plain"``, ``"state"`` or a key of `QUANTITIES`.
+    colours
+        RGBA by id, (N + 1, 4), without the selection.
+    scale
+        From number to colour; None where there are no numbers.
+    """
+
+    mode: str
+    colours: NDArray[np.float32]
+    scale: ColourScale | None = None
+
+
+def colour_modes(layer: Layer) -> list[str]:
+    """Return what the boundaries of a layer can be coloured by."""
+    values = values_of(layer)
+    return ["plain", "state", *(key for key in QUANTITIES if key in values)]
+
+
+def colour_mode(layer: Layer) -> str:
+    """Return what the boundaries are coloured by: what was chosen, k after a fit, or nothing."""
+    chosen = str(layer.metadata.get(PROVENANCE, {}).get(_COLOUR_BY, ""))
+    if chosen in colour_modes(layer):
+        return chosen
+    return "plain" if fit_from_layer(layer) is None else "k"
+
+
+def choose_colour_mode(layer: Layer, mode: str) -> None:
+    """Colour the boundaries of a layer by something else; every dock that follows it is told."""
+    record = {**layer.metadata.get(PROVENANCE, {}), _COLOUR_BY: mode}
+    layer.metadata = {**layer.metadata, PROVENANCE: record}
+
+
+def colouring_of(layer: Labels, image: Image | None = None) -> Colouring:
+    """Return how the boundaries of a layer are coloured now.
+
+    Parameters
+    ----------
+    layer
+        The boundaries layer.
+    image
+        The log10 k layer, whose colormap and limits are then followed.
+    """
+    mode, values = colour_mode(layer), values_of(layer)
+    boundaries = boundaries_from_layer(layer)
+    size = 1 + (int(boundaries.table.index.max()) if len(boundaries.table) else 0)
+    states = np.full(size, "removed", dtype=object)
+    states[values.ids] = values["state"]
+    fit = fit_from_layer(layer)
+    if mode == "k" and fit is not None:
+        stale = list(layer.metadata[OBJECT].get("stale") or ())
+        table = fit.table.drop(index=stale, errors="ignore")
+        log_k = colours.log_permeability(table, size)
+        scale = permeability_scale(log_k, image)
+        return Colouring(mode, state_colours(states, scale.colours(log_k)), scale)
+    if mode in QUANTITIES:
+        scale, numbers = scale_of(values, mode)
+        shades = np.full((size, 4), np.nan, dtype=np.float32)
+        shades[values.ids] = scale.colours(numbers)
+        return Colouring(mode, state_colours(states, shades), scale)
+    return Colouring(mode, state_colours(states, by_state=mode == "state"))
+
+
 def recolour_boundaries(
     layer: Labels, selected: tuple[int, ...] = (), image: Image | None = None
 ) -> None:
-    """Colour boundaries by state, fitted k and selection.
+    """Colour boundaries by state, a number and selection.
 
     Parameters
     ----------
@@ -97,7 +189,10 @@ def recolour_boundaries(
     image
         The log10 k layer, whose colormap and limits are then followed.
     """
-    fit = fit_from_layer(layer)
-    log_k = None if fit is None else colours.log_permeability(fit.table, len(layer.features))
-    states = layer.features["state"].to_numpy()
-    layer.colormap = colours.boundary_colormap(states, log_k, selected, image)
+    colormap = label_colormap(colouring_of(layer, image).colours, selected)
+    shown = layer.colormap
+    if type(shown).__name__ == type(colormap).__name__ and np.array_equal(
+        shown.colors, colormap.colors
+    ):
+        return  # a second dock: painting a large map anew takes a while
+    layer.colormap = colormap

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSortFilterProxyModel
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QWidget
 
+from napari_liso.plugin.boundary_export import export_of
+from napari_liso.plugin.boundary_steps import StepFinder
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.selection import MapPicker
+from napari_liso.plugin.widgets.boundary_filter import FilterBar
+from napari_liso.plugin.widgets.boundary_legend import ColourBy
 from napari_liso.plugin.widgets.boundary_table import BoundaryTable
 from napari_liso.plugin.widgets.fold import Fold
 from napari_liso.plugin.widgets.labelling.grains import GrainsPanel
 from napari_liso.plugin.widgets.labelling.panel import EditPanel
 from napari_liso.plugin.widgets.parts import Panel
+from napari_liso.plugin.widgets.table_buttons import Exported, TableButtons
 
 __all__ = ["BoundariesPanel", "BoundaryList"]
 
+_COLUMNS = (
+    "id", "grains", "length", "step", "k", "state", "sigma", "counts", "interval", "verdict",
+    "misorientation", "angle", "curvature", "notes",
+)  # fmt: skip
+_AT_FIRST = ("id", "grains", "length", "step", "k", "state")
 _HELP = "Click a boundary on the map or a row; Shift adds to the selection."
 
 
@@ -25,18 +34,32 @@ class BoundaryList(Panel):
     ----------
     picker
         Turns clicks on the map into a selection while this is shown.
+    steps
+        Finds the steps of the fraction for the table.
+    colour_by, filter, table, buttons
+        The parts.
     """
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        self.steps = StepFinder(context)  # first: the table shows what it keeps
+        self.task = self.steps.task  # stopped when the dock goes
         self.help = QLabel(_HELP)
         self.help.setWordWrap(True)
-        self.table = BoundaryTable(context, ("id", "grains", "length", "k", "verdict"))
-        self.column.addWidget(self.help)
-        self.column.addWidget(self.table)
+        self.colour_by = ColourBy(context)
+        self.table = BoundaryTable(context, _COLUMNS, _AT_FIRST, editable=True)
+        self.filter = FilterBar(self.table)
+        self.buttons = TableButtons(self.exported)
+        self.buttons.said.connect(self.message.say)
+        self.buttons.failed.connect(self.fail)
+        parts = (self.colour_by, self.filter, self.table, self.buttons)
+        for widget in (self.help, *parts, self.message):
+            self.column.addWidget(widget)
+        self._parts: tuple[QWidget, ...] = parts
         self.picker = MapPicker(context.viewer, self)
         self.picker.follow(self)
         context.boundaries_changed.connect(self._on_boundaries)
+        self.steps.changed.connect(self._on_steps)
         self._on_boundaries()
 
     @property
@@ -46,17 +69,33 @@ class BoundaryList(Panel):
 
     def order(self) -> list[int]:
         """Return the ids of the boundaries that the table shows, from top to bottom."""
-        model = self.table.model()
-        if not isinstance(model, QSortFilterProxyModel):
-            return []
-        rows = (model.mapToSource(model.index(row, 0)).row() for row in range(model.rowCount()))
-        return [self.table.rows.id_of(row) for row in rows]
+        return self.table.ids()
+
+    def exported(self) -> Exported | None:
+        """Return the rows that the table shows as they are written, with all columns."""
+        layer = self.context.boundaries.current
+        if layer is None:
+            return None
+        return export_of(layer, self.table.ids(), self.table.rows.filter_text)
 
     def _on_boundaries(self) -> None:
         layer = self.context.boundaries.current
         self.picker.set_layer(layer)
-        self.help.setText(_HELP if layer is not None else "No boundaries yet: see Grains.")
-        self.table.setVisible(layer is not None)
+        for widget in self._parts:
+            widget.setVisible(layer is not None)
+        self.buttons.allow("" if layer is not None else "find boundaries")
+        self._on_steps()
+
+    def _on_steps(self) -> None:
+        """Say how the steps are coming along, where they are missing."""
+        text = _HELP
+        if self.context.boundaries.current is None:
+            text = "No boundaries yet: see Grains."
+        elif self.steps.busy:
+            text = "Finding the steps of the fraction …"
+        elif self.steps.missing:
+            text = f"{_HELP} Without steps: {self.steps.missing}."
+        self.help.setText(text)
 
 
 class BoundariesPanel(Panel):

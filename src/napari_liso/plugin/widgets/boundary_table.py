@@ -1,235 +1,273 @@
-"""The table of boundaries: a Qt model over a layer's features, linked with the selection."""
+"""The table of boundaries: sorted, filtered, edited, linked with the selection on the map."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable
-from typing import Any
+from itertools import pairwise
+from typing import cast
 
-import pandas as pd
+import numpy as np
 from qtpy.QtCore import (
-    QAbstractTableModel,
+    QEvent,
     QItemSelection,
     QItemSelectionModel,
     QModelIndex,
-    QSortFilterProxyModel,
+    QPoint,
     Qt,
+    QTimer,
+    Signal,
 )
-from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from qtpy.QtGui import QAction, QContextMenuEvent, QMouseEvent, QShowEvent
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QStyle, QTableView
 
+from napari_liso.microstructure.boundaries import State
+from napari_liso.plugin.boundary_values import values_of
 from napari_liso.plugin.context import Context
-from napari_liso.plugin.features import shown_permeability
-from napari_liso.plugin.selection import camera_of
-from napari_liso.plugin.widgets.parts import interval, scientific
+from napari_liso.plugin.labelling.editor import editor_of
+from napari_liso.plugin.labelling.navigate import centre_on
+from napari_liso.plugin.widgets.boundary_cells import COLUMNS
+from napari_liso.plugin.widgets.boundary_model import BoundaryModel
 
-__all__ = ["BoundaryModel", "BoundaryTable"]
+__all__ = ["BoundaryTable"]
 
-#: key -> (header, tooltip)
-_COLUMNS = {
-    "id": ("id", "Number of the boundary: its label in the boundaries layer"),
-    "grains": ("grains", "The two grains that meet here"),
-    "length": ("length (µm)", "Length along the boundary in µm, not that of its staircase"),
-    "state": ("state", "use: fitted; exclude: a barrier whose surroundings are not data"),
-    "k": (
-        "k (m/s)",
-        (
-            "Permeability k in m/s: flux of tracer = k × step of the fraction across it. "
-            "Small k holds lithium back. > and < are bounds."
-        ),
-    ),
-    "interval": ("95 % interval", "95 % interval of k in m/s; 0 or ∞ where it is open"),
-    "verdict": (
-        "verdict",
-        (
-            "resolved: the data decide k within a factor of about two. lower or upper bound: the "
-            "data limit k from one side. unresolved: the data do not decide; the population does."
-        ),
-    ),
-}
-_ALL_ROLES = Qt.ItemDataRole
-_WORDS = {"lower_bound": "lower bound", "upper_bound": "upper bound"}
-
-
-class BoundaryModel(QAbstractTableModel):
-    """Rows are the boundaries of a features frame (`boundary_features`) that are not removed."""
-
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        super().__init__()
-        self.columns = columns
-        self._ids: list[int] = []
-        # made once: Qt asks for every cell many times
-        self._texts: list[list[str]] = []
-        self._keys: list[list[Any]] = []
-
-    def set_features(self, features: pd.DataFrame | None) -> None:
-        """Show other boundaries; None shows nothing."""
-        rows: list[dict[Hashable, Any]] = []
-        if features is not None:
-            there = (features["index"] > 0) & (features["state"] != "removed")
-            rows = features[there].to_dict("records")
-        self.beginResetModel()
-        self._ids = [int(row["index"]) for row in rows]
-        self._texts = [[_text(row, column) for column in self.columns] for row in rows]
-        self._keys = [[_sort_key(row, column) for column in self.columns] for row in rows]
-        self.endResetModel()
-
-    def id_of(self, row: int) -> int:
-        """Return the boundary's id in a row."""
-        return self._ids[row]
-
-    def row_of(self, label: int) -> int:
-        """Return the row of a boundary's id, -1 if there is none."""
-        return self._ids.index(label) if label in self._ids else -1
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of boundaries."""
-        return 0 if parent is not None and parent.isValid() else len(self._ids)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of columns."""
-        return 0 if parent is not None and parent.isValid() else len(self.columns)
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = _ALL_ROLES.DisplayRole
-    ) -> Any:
-        """Return a column's title with its unit, or what it means."""
-        if orientation != Qt.Orientation.Horizontal or section >= len(self.columns):
-            return None
-        title, tooltip = _COLUMNS[self.columns[section]]
-        texts: dict[int, str] = {_ALL_ROLES.DisplayRole: title, _ALL_ROLES.ToolTipRole: tooltip}
-        return texts.get(role)
-
-    def data(self, index: QModelIndex, role: int = _ALL_ROLES.DisplayRole) -> Any:
-        """Return the text, sort key, tooltip or alignment of a cell."""
-        if not index.isValid():
-            return None
-        text, column = self._texts[index.row()][index.column()], self.columns[index.column()]
-        if role == _ALL_ROLES.DisplayRole:
-            return text
-        if role == _ALL_ROLES.UserRole:
-            return self._keys[index.row()][index.column()]
-        if role == _ALL_ROLES.ToolTipRole:
-            return f"{_COLUMNS[column][0]}: {text}"
-        if role == _ALL_ROLES.TextAlignmentRole:
-            words = column in ("state", "verdict", "grains")
-            side = Qt.AlignmentFlag.AlignLeft if words else Qt.AlignmentFlag.AlignRight
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
-
-
-def _text(row: dict[Hashable, Any], column: str) -> str:
-    """Return what a cell shows."""
-    if column == "id":
-        return str(int(row["index"]))
-    if column == "grains":
-        return f"{row['grain_a']} | {row['grain_b']}"
-    if column == "length":
-        return f"{row['length_um']:.2f}"
-    if column == "state":
-        return str(row["state"])
-    verdict = row.get("verdict")
-    if not isinstance(verdict, str):
-        return "–"
-    lower, upper = row["k_lower_m_per_s"], row["k_upper_m_per_s"]
-    if column == "verdict":
-        return _WORDS.get(verdict, verdict)
-    if column == "interval":
-        return interval(lower, upper)
-    sign = {"lower_bound": "> ", "upper_bound": "< "}.get(verdict, "")
-    return sign + scientific(shown_permeability(row["k_m_per_s"], lower, upper, verdict))
-
-
-def _sort_key(row: dict[Hashable, Any], column: str) -> Any:
-    """Return what a cell is sorted by: numbers as numbers, k without an upper end last."""
-    if column in ("k", "interval"):
-        if row.get("verdict") == "lower_bound" or not isinstance(row.get("verdict"), str):
-            return math.inf
-        k, lower, upper = (float(row[f"k{end}_m_per_s"]) for end in ("", "_lower", "_upper"))
-        value = shown_permeability(k, lower, upper, str(row["verdict"]))
-        return math.inf if math.isnan(value) else value
-    if column == "id":
-        return int(row["index"])
-    if column == "grains":
-        return float(row["grain_a"] + row["grain_b"] / 1e6)
-    return float(row["length_um"]) if column == "length" else _text(row, column)
+_STATES: dict[State, str] = {"use": "Accept", "exclude": "Exclude", "locked": "Lock"}
+_ROWS = 8
 
 
 class BoundaryTable(QTableView):
-    """A sortable table of the context's boundaries; its selection is the boundaries' own."""
+    """The context's boundaries in rows; the selected rows are the selected boundaries.
 
-    def __init__(self, context: Context, columns: tuple[str, ...]) -> None:
+    Parameters
+    ----------
+    context
+        Whose boundaries they are.
+    columns
+        Keys of `COLUMNS`, from left to right; those that a user can ask for.
+    at_first
+        Those of them that are shown until the user chooses others; columns whose
+        numbers are not known are not shown then. None: all.
+    editable
+        Whether states and notes can be changed here.
+    """
+
+    columns_changed = Signal()
+
+    def __init__(
+        self,
+        context: Context,
+        columns: tuple[str, ...],
+        at_first: tuple[str, ...] | None = None,
+        editable: bool = False,
+    ) -> None:
         super().__init__()
         self._context = context
-        self._syncing = False
-        self.rows = BoundaryModel(columns)
-        self._sorted = QSortFilterProxyModel(self)
-        self._sorted.setSourceModel(self.rows)
-        self._sorted.setSortRole(_ALL_ROLES.UserRole)
-        self.setModel(self._sorted)
         self._columns = columns
+        self._at_first = columns if at_first is None else at_first
+        self._chosen: set[str] | None = None  # columns, by the user
+        self._syncing = False
+        self._fitting = False
+        self._by_hand: set[int] = set()  # columns that the user made wider or narrower
+        self.rows = BoundaryModel(columns)
+        self.rows.editable = editable
+        self.setModel(self.rows)
         self.setSortingEnabled(True)
         first = columns.index("k") if columns[1] == "k" else 0
         self.sortByColumn(first, Qt.SortOrder.AscendingOrder)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setWordWrap(False)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setResizeContentsPrecision(50)  # rows that are measured, of thousands
-        header.setStretchLastSection(True)
-        self.setFixedHeight(8 * (self.fontMetrics().height() + 8))
+        self._dress()
+        self.rows.state_wanted.connect(self._on_box)
+        self.rows.note_wanted.connect(self._on_note)
+        self.rows.shown_changed.connect(self._on_shown)
         self.selectionModel().selectionChanged.connect(self._on_rows)
         context.boundaries_changed.connect(self.refresh)
         context.selection_changed.connect(self._on_selection)
         self.refresh()
 
+    def _dress(self) -> None:
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        triggers = QAbstractItemView.EditTrigger
+        self.setEditTriggers(
+            triggers.DoubleClicked if self.rows.editable else triggers.NoEditTriggers
+        )
+        self.setWordWrap(False)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.verticalHeader().hide()
+        line = self.fontMetrics().height() + 8
+        self.verticalHeader().setDefaultSectionSize(line)
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        header = self.horizontalHeader()
+        header.setStretchLastSection(True)
+        header.setMinimumSectionSize(24)
+        header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        header.customContextMenuRequested.connect(self._on_header_menu)
+        header.sectionResized.connect(self._on_resized)
+        self.setFixedHeight(_ROWS * line)
+
+    # --- contents -----------------------------------------------------------------------------
+
     def refresh(self) -> None:
         """Read the boundaries layer again."""
         layer = self._context.boundaries.current
+        top = self.verticalScrollBar().value()
         self._syncing = True  # a reset model has no selection: not the user's doing
-        self.rows.set_features(None if layer is None else layer.features)
+        self.rows.set_values(None if layer is None else values_of(layer))
         self._syncing = False
-        fitted = self._context.current_fit() is not None
-        for place, column in enumerate(self._columns):
-            later = column in ("k", "interval", "verdict")
-            hidden = later != fitted and (later or column == "state")
+        self._show_columns()
+        self.verticalScrollBar().setValue(top)
+
+    def _on_shown(self) -> None:
+        """Select again what is selected, in other rows."""
+        self._fit_widths()
+        self._mark_selection()
+
+    def ids(self) -> list[int]:
+        """Return the ids of the rows, from top to bottom."""
+        return self.rows.shown_ids
+
+    # --- columns ------------------------------------------------------------------------------
+
+    @property
+    def shown_columns(self) -> list[str]:
+        """Keys of the columns that are shown."""
+        return [c for place, c in enumerate(self._columns) if not self.isColumnHidden(place)]
+
+    def show_column(self, key: str, shown: bool = True) -> None:
+        """Show or hide a column, from now on whatever is known."""
+        chosen = set(self.shown_columns) if self._chosen is None else self._chosen
+        self._chosen = (chosen | {key}) if shown else (chosen - {key})
+        self._show_columns()
+
+    def show_default_columns(self) -> None:
+        """Show the columns that are shown at first."""
+        self._chosen = None
+        self._show_columns()
+
+    def _show_columns(self) -> None:
+        """Hide the columns that were not asked for."""
+        if self._chosen is None:
+            values = self.rows.values
+            wanted = {
+                key
+                for key in self._at_first
+                if not COLUMNS[key].needs or (values is not None and COLUMNS[key].needs in values)
+            }
+            if "k" in wanted and self.rows.editable:
+                wanted.discard("state")  # the box says it, and a dock is narrow
+        else:
+            wanted = self._chosen
+        for place, key in enumerate(self._columns):
+            hidden = key not in wanted and not (key == "id" and place == 0)
             if hidden != self.isColumnHidden(place):
                 self.setColumnHidden(place, hidden)
-        self._on_selection()
+        self._fit_widths()
+        self.columns_changed.emit()
+
+    def columns_menu(self) -> QMenu:
+        """Return a menu in which columns are chosen."""
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        for key in self._columns[1:]:
+            action = QAction(COLUMNS[key].title, menu)
+            action.setCheckable(True)
+            action.setChecked(key in self.shown_columns)
+            action.setData(key)
+            action.setToolTip(COLUMNS[key].tooltip)
+            menu.addAction(action)
+        menu.addSeparator()
+        menu.addAction("Usual columns")
+        menu.triggered.connect(self._on_column_action)
+        return menu
+
+    def _on_column_action(self, action: QAction) -> None:
+        if action.data() is None:
+            self.show_default_columns()
+        else:
+            self.show_column(action.data(), action.isChecked())
+
+    def _on_header_menu(self, at: QPoint) -> None:
+        self.columns_menu().popup(self.horizontalHeader().mapToGlobal(at))
+
+    def _on_resized(self, place: int, before: int, after: int) -> None:
+        last = self.horizontalHeader().logicalIndex(self.horizontalHeader().count() - 1)
+        if not self._fitting and before and after and place != last:
+            self._by_hand.add(place)
+
+    def _fit_widths(self) -> None:
+        """Make every column as wide as its longest text, so that no number is cut."""
+        self._fitting = True
+        metrics, header = self.fontMetrics(), self.horizontalHeader()
+        style = self.style()
+        box = 0
+        if self.rows.editable and style is not None:
+            box = style.pixelMetric(QStyle.PixelMetric.PM_IndicatorWidth, None, self) + 6
+        for place, key in enumerate(self._columns):
+            if self.isColumnHidden(place) or place in self._by_hand:
+                continue
+            texts = self.rows.long_texts(place)
+            width = max((metrics.horizontalAdvance(text) for text in texts), default=0) + 14
+            if key == "id":
+                width += box
+            if key == "notes":
+                width = min(width, 260)
+            header.resizeSection(place, max(width, header.sectionSizeHint(place)))
+        self._fitting = False
+
+    # --- selection ----------------------------------------------------------------------------
+
+    def selected_ids(self) -> list[int]:
+        """Return the ids of the selected rows."""
+        spans = self.selectionModel().selection()
+        rows = {row for span in spans for row in range(span.top(), span.bottom() + 1)}
+        return self.rows.ids_of(sorted(rows))
+
+    def select_shown(self) -> None:
+        """Select every boundary that the table shows, and no other."""
+        if self._context.selection is not None:
+            self._context.selection.select(self.rows.shown_ids)
 
     def _on_rows(self) -> None:
         """Tell the rows that the user selected; show a single one on the map."""
         selection = self._context.selection
         if self._syncing or selection is None:
             return
-        rows = [self._sorted.mapToSource(i).row() for i in self.selectionModel().selectedRows()]
-        ids = [self.rows.id_of(row) for row in rows]
-        kept = [i for i in selection.ids if i in ids]
-        selection.select([*kept, *(i for i in ids if i not in kept)])
+        ids = self.selected_ids()
+        chosen, before = set(ids), set(selection.ids)
+        current = self.currentIndex()
+        last = self.rows.id_of(current.row()) if current.isValid() else None
+        added = sorted((i for i in ids if i not in before), key=lambda i: i == last)
+        selection.select([*(i for i in selection.ids if i in chosen), *added])
         if len(ids) == 1:
             self._centre_on(ids[0])
 
     def _on_selection(self) -> None:
         """Show the selection that the map or another table made."""
+        self._mark_selection()
+        selection = self._context.selection
+        row = -1 if selection is None or not selection.ids else self._row_of(selection.ids[-1])
+        if row >= 0:
+            self.scrollTo(self.rows.index(row, 0))
+
+    def _row_of(self, label: int) -> int:
+        return self.rows.row_of(label)
+
+    def _mark_selection(self) -> None:
         selection = self._context.selection
         ids = () if selection is None else selection.ids
-        last = self._sorted.columnCount() - 1
-        wanted = QItemSelection()
-        current = QModelIndex()
-        for label in ids:
-            row = self.rows.row_of(label)
-            if row >= 0:
-                current = self._sorted.mapFromSource(self.rows.index(row, 0))
-                end = self._sorted.index(current.row(), last)
-                wanted.select(current, end)
+        rows = self.rows.rows_of(ids)
+        if self.rows.ids_of(rows) == self.selected_ids():
+            return
+        wanted, last = QItemSelection(), self.rows.columnCount() - 1
+        breaks = [-1, *np.flatnonzero(np.diff(rows) > 1).tolist(), len(rows) - 1]
+        if rows:
+            for before, end in pairwise(breaks):
+                top, bottom = rows[before + 1], rows[end]
+                wanted.select(self.rows.index(top, 0), self.rows.index(bottom, last))
         self._syncing = True
-        self.selectionModel().select(wanted, QItemSelectionModel.SelectionFlag.ClearAndSelect)
-        if current.isValid():
-            self.scrollTo(current)
+        flags = QItemSelectionModel.SelectionFlag
+        self.selectionModel().select(wanted, flags.ClearAndSelect)
+        if ids:
+            row = self._row_of(ids[-1])
+            if row >= 0:  # where Shift and the arrows go on from
+                self.selectionModel().setCurrentIndex(self.rows.index(row, 0), flags.NoUpdate)
         self._syncing = False
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -238,20 +276,77 @@ class BoundaryTable(QTableView):
         self._on_selection()
 
     def _centre_on(self, label: int) -> None:
-        """Move the camera to the middle of a boundary that is out of sight; keep the zoom."""
-        layer = self._context.boundaries.current
-        boundaries = self._context.current_boundaries()
-        if layer is None or boundaries is None:
+        """Move the camera to a boundary that is out of sight; keep the zoom."""
+        layer, boundaries = self._context.boundaries.current, self._context.current_boundaries()
+        if layer is not None and boundaries is not None:
+            centre_on(self._context.viewer, layer, boundaries, label)
+
+    # --- states and notes ---------------------------------------------------------------------
+
+    def set_state(self, ids: list[int], state: State) -> None:
+        """Set the state of some boundaries, as one step that can be undone."""
+        editor = editor_of(self._context.viewer, self._context.boundaries.current)
+        if editor is not None and ids:
+            editor.set_state(ids, state)
+
+    def _on_box(self, label: int, state: str) -> None:
+        chosen = self.selected_ids()
+        ids = chosen if label in chosen else [label]
+        self.set_state(ids, cast("State", state))
+
+    def _on_note(self, label: int, text: str) -> None:
+        editor = editor_of(self._context.viewer, self._context.boundaries.current)
+        if editor is not None:
+            editor.set_note(label, text)
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
+        """Offer what can be done with the selected rows."""
+        if event is None or not self.rows.editable:
             return
-        rows, columns = (boundaries.labels == label).nonzero()
-        if len(rows) == 0:
-            return
-        middle = len(rows) // 2
-        order = rows.argsort() if rows.std() > columns.std() else columns.argsort()
-        at = order[middle]
-        first, last = layer.corner_pixels[:, -2:]  # of the part that is seen
-        if first[0] <= rows[at] <= last[0] and first[1] <= columns[at] <= last[1]:
-            return
-        y, x = layer.data_to_world((float(rows[at]), float(columns[at])))[-2:]
-        camera = camera_of(self._context.viewer)
-        camera.center = (*tuple(camera.center)[:-2], y, x)
+        menu = self.rows_menu()
+        if not menu.isEmpty():
+            menu.popup(event.globalPos())
+
+    def rows_menu(self) -> QMenu:
+        """Return a menu of what can be done with the selected rows."""
+        menu, ids = QMenu(self), self.selected_ids()
+        if ids:
+            which = f"boundary {ids[0]}" if len(ids) == 1 else f"{len(ids)} boundaries"
+            for state, word in _STATES.items():
+                menu.addAction(f"{word} {which}").setData(state)
+            if len(ids) == 1 and "notes" in self._columns:
+                menu.addSeparator()
+                menu.addAction("Write a note …").setData("note")
+        menu.triggered.connect(self._on_row_action)
+        return menu
+
+    def _on_row_action(self, action: QAction) -> None:
+        if action.data() == "note":
+            QTimer.singleShot(0, self.write_note)
+        else:
+            self.set_state(self.selected_ids(), action.data())
+
+    def write_note(self) -> None:
+        """Open the note of the selected boundary for writing."""
+        ids = self.selected_ids()
+        if len(ids) == 1 and "notes" in self._columns:
+            self.show_column("notes")
+            index = self.rows.index(self.rows.row_of(ids[0]), self._columns.index("notes"))
+            self.scrollTo(index)
+            self.edit(index)
+
+    def selectionCommand(
+        self, index: QModelIndex, event: QEvent | None = None
+    ) -> QItemSelectionModel.SelectionFlag:
+        """Leave the selection alone when a box is clicked."""
+        if isinstance(event, QMouseEvent) and self._is_box(index, event.pos()):
+            return QItemSelectionModel.SelectionFlag.NoUpdate
+        return super().selectionCommand(index, event)
+
+    def _is_box(self, index: QModelIndex, at: QPoint) -> bool:
+        """Tell whether a place in the table is that of the box of a row."""
+        if not index.isValid() or index.column() != 0 or not self.rows.editable:
+            return False
+        style = self.style()
+        width = 16 if style is None else style.pixelMetric(QStyle.PixelMetric.PM_IndicatorWidth)
+        return at.x() <= self.visualRect(index).left() + width + 6

@@ -1,0 +1,190 @@
+"""Steps of the isotope fraction across boundaries, kept up to date in the background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, Signal
+
+from napari_liso.plugin import layers as ly
+from napari_liso.plugin.boundary_values import STEPS, StepsKnown
+from napari_liso.plugin.context import Context
+from napari_liso.plugin.newest import Newest
+from napari_liso.plugin.ratio.input import counts_key
+from napari_liso.plugin.records import OBJECT
+from napari_liso.plugin.tasks import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from napari.layers import Layer
+
+    from napari_liso.microstructure.boundaries import Boundaries
+
+__all__ = ["StepFinder", "carried"]
+
+#: Edits come one after the other: wait until the hand rests, ms.
+_WAIT_MS = 350
+#: What a boundary that moved does not keep.
+_SHAPE = ["grain_a", "grain_b", "length", "normal_y", "normal_x", "curvature"]
+_NO_COUNTS = "choose the counts of both isotopes under Data"
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    layer: Layer
+    boundaries: Boundaries
+    counts: tuple[Layer, Layer]
+    wanted: Hashable
+
+
+class StepFinder(QObject):
+    """Finds the steps across the boundaries of a dock's layer, in a thread.
+
+    They are kept with the layer (`steps_of`), so that every dock and the colours of the
+    map have the same. They are looked for when counts are chosen, and anew after edits;
+    those of boundaries that did not change stay until the new ones are there.
+
+    Attributes
+    ----------
+    missing
+        Why there are no steps, ``""`` if nothing is in the way.
+    """
+
+    changed = Signal()  # busy or not, missing or not
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._context = context
+        self._job: _Job | None = None
+        self._wanted: Hashable = None  # what was asked for last, whatever came of it
+        self._found: Hashable = None  # the counts that this one found steps of
+        self.missing = ""
+        self.task = Task(self)
+        self.task.succeeded.connect(self._on_found)
+        self.task.failed.connect(self._on_failed)
+        self.task.running_changed.connect(self._on_running)
+        self._newest = Newest(self.task, self._start, self, _WAIT_MS)
+        context.boundaries_changed.connect(self._follow)
+        context.layers_changed.connect(self._follow)
+        context.tracer.changed.connect(self._on_counts)
+        context.other.changed.connect(self._on_counts)
+        self._follow()
+
+    @property
+    def busy(self) -> bool:
+        """Whether steps are being looked for, or soon will be."""
+        return self.task.running or self._newest.pending
+
+    def _on_counts(self) -> None:
+        """Look anew: other counts were chosen."""
+        known = self._carry()
+        counts = self._context.counts
+        if known is not None and counts is not None and known.sources != _names(counts):
+            self._store(StepsKnown(known.table.iloc[:0], known.boundaries, known.sources, False))
+        self._follow()
+
+    def _carry(self) -> StepsKnown | None:
+        """Return the steps that the layer keeps, after an edit those that it left alone."""
+        layer, boundaries = self._context.boundaries.current, self._context.current_boundaries()
+        if layer is None or boundaries is None:
+            return None
+        known: StepsKnown | None = layer.metadata[OBJECT].get(STEPS)
+        if known is not None and known.boundaries.faces is not boundaries.faces:
+            known = carried(known, boundaries)
+            self._store(known)
+        return known
+
+    def _store(self, known: StepsKnown) -> None:
+        layer = self._context.boundaries.current
+        if layer is not None:
+            layer.metadata[OBJECT][STEPS] = known
+
+    def _follow(self) -> None:
+        """Ask for the steps if they are not known, or are of other boundaries or counts."""
+        if not isalive(self):
+            return
+        known = self._carry()
+        counts, boundaries = self._context.counts, self._context.current_boundaries()
+        missing = "" if counts is not None or known is not None else _NO_COUNTS
+        if counts is None or boundaries is None:
+            self._newest.drop()
+        else:
+            keys = tuple(counts_key(one) for one in counts)
+            wanted = (id(boundaries.faces), keys)
+            # steps that another dock found, of whatever counts, are good: they do not take turns
+            fresh = known is not None and known.complete
+            fresh = fresh and (self._found is None or self._found == keys)
+            if not fresh and wanted != self._wanted:
+                self._wanted = wanted
+                self._newest.ask()
+            elif wanted == self._wanted:
+                missing = self.missing
+        self.missing = missing
+        self.changed.emit()
+
+    def _start(self) -> None:
+        layer, boundaries = self._context.boundaries.current, self._context.current_boundaries()
+        counts = self._context.counts
+        if layer is None or boundaries is None or counts is None:
+            return
+        self._job = _Job(layer, boundaries, counts, self._wanted)
+        self.task.start(_find, boundaries, *counts)
+
+    def _on_found(self, found: StepsKnown) -> None:
+        job, layer = self._job, self._context.boundaries.current
+        if job is None or layer is None or layer != job.layer:
+            return
+        self.missing = ""
+        self._found = tuple(counts_key(one) for one in job.counts)
+        self._store(found)
+        self._carry()
+        layer.metadata = dict(layer.metadata)  # tells whoever follows it
+
+    def _on_failed(self, error: ValueError) -> None:
+        self.missing = str(error)
+        self.changed.emit()
+
+    def _on_running(self, running: bool) -> None:
+        if isalive(self):
+            self.changed.emit()
+
+
+def carried(known: StepsKnown, boundaries: Boundaries) -> StepsKnown:
+    """Return the steps of the boundaries that are what they were before an edit.
+
+    Parameters
+    ----------
+    known
+        Steps before the edit.
+    boundaries
+        After it.
+    """
+    before, after = known.boundaries.table[_SHAPE], boundaries.table[_SHAPE]
+    both = before.index.intersection(after.index).intersection(known.table.index)
+    one, other = (
+        table.loc[both].to_numpy(dtype=np.float64, na_value=np.nan) for table in (before, after)
+    )
+    same = ((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)
+    return StepsKnown(known.table.loc[both[same]], boundaries, known.sources, False)
+
+
+def _names(counts: tuple[Layer, Layer]) -> tuple[str, str]:
+    return counts[0].name, counts[1].name
+
+
+def _find(boundaries: Boundaries, tracer: Layer, other: Layer) -> StepsKnown:
+    """Find the steps, in a thread."""
+    from napari_liso.microstructure.profiles import boundary_steps
+
+    for layer in (tracer, other):
+        if tuple(layer.data.shape[-2:]) != boundaries.grains.shape:
+            raise ValueError(
+                f"the counts in '{layer.name}' are not {boundaries.grains.shape[0]} x "
+                f"{boundaries.grains.shape[1]} pixels as the boundaries are"
+            )
+    n6, n7 = (ly.counts_from_layer(one) for one in (tracer, other))
+    return StepsKnown(boundary_steps(boundaries, n6, n7), boundaries, _names((tracer, other)))

@@ -1,0 +1,207 @@
+"""Colour by: what the boundaries are coloured by, and a legend that can be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QPen
+from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_liso.plugin.boundary_colours import EXCLUDED, LOCKED, OUTLINE, UNRESOLVED
+from napari_liso.plugin.boundary_values import QUANTITIES
+from napari_liso.plugin.context import Context
+from napari_liso.plugin.showing import (
+    Colouring,
+    choose_colour_mode,
+    colour_mode,
+    colour_modes,
+)
+from napari_liso.plugin.widgets.parts import form
+
+if TYPE_CHECKING:
+    from napari_liso.plugin.boundary_colours import ColourScale
+
+__all__ = ["ColourBy", "Legend"]
+
+_WORDS = {
+    "plain": "nothing: plain lines",
+    "state": "state",
+    "length": "length",
+    "step": "step of the fraction",
+    "sigma": "|step| / its error",
+    "counts": "counts beside it",
+    "k": "k of the fit",
+    "misorientation": "misorientation",
+    "angle": "direction of the normal",
+    "spread": "spread of the normals",
+    "curvature": "curvature",
+}
+_TIP = (
+    "Colour of the boundaries on the map. The ends of the scale hold 96 % of the boundaries; what "
+    "lies beyond has the colour of the end. Excluded boundaries are grey whatever is chosen."
+)
+_BAR = 12  # height in pixels
+_SIDE = 14  # room beside the bar for half a number
+
+
+class Legend(QWidget):
+    """Name and unit, a bar of colours with ticks, and what grey stands for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._colouring: Colouring | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip(_TIP)
+
+    def show_colouring(self, colouring: Colouring | None) -> None:
+        """Show other colours; None, or plain ones, need no legend."""
+        self._colouring = colouring
+        plain = colouring is None or colouring.mode == "plain"
+        self.setVisible(not plain)
+        self.updateGeometry()
+        self.update()
+
+    @property
+    def scale(self) -> ColourScale | None:
+        """The scale that is shown."""
+        return None if self._colouring is None else self._colouring.scale
+
+    def sizeHint(self) -> QSize:
+        """Return room for what is shown."""
+        line = self.fontMetrics().height()
+        return QSize(300, line + 4 if self.scale is None else 2 * line + _BAR + 10)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least room."""
+        return QSize(200, self.sizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Paint the legend in the colours of the theme."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        painter.setPen(ink)
+        if self.scale is not None:
+            self._paint_scale(painter, self.scale, ink)
+        elif self._colouring is not None:
+            self._paint_chips(
+                painter, (("use", OUTLINE), ("locked", LOCKED), ("exclude", EXCLUDED))
+            )
+        painter.end()
+
+    def _paint_scale(self, painter: QPainter, scale: ColourScale, ink: QColor) -> None:
+        line, width = self.fontMetrics().height(), self.width()
+        grey = "no value"
+        room = self.fontMetrics().horizontalAdvance(grey) + _BAR + 6
+        title = self.fontMetrics().elidedText(
+            scale.title, Qt.TextElideMode.ElideRight, width - room - 8
+        )
+        left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(QRectF(0, 0, width - room, line), left, title)
+        self._paint_chip(painter, width - room, grey, UNRESOLVED)
+        bar = QRectF(_SIDE, line + 3, width - 2 * _SIDE, _BAR)
+        painter.drawImage(bar, _picture(scale))
+        painter.setPen(QPen(ink, 1))
+        painter.drawRect(bar.adjusted(-0.5, -0.5, 0, 0))
+        self._paint_ticks(painter, scale, bar)
+
+    def _paint_ticks(self, painter: QPainter, scale: ColourScale, bar: QRectF) -> None:
+        """Paint ticks with their numbers; those that would touch are left out."""
+        metrics, end = self.fontMetrics(), -1.0
+        most = max(2, int(bar.width() / 62))
+        for place, text in scale.ticks(most):
+            x = bar.left() + place * bar.width()
+            painter.drawLine(QPointF(x, bar.bottom()), QPointF(x, bar.bottom() + 4))
+            width = metrics.horizontalAdvance(text)
+            start = min(max(x - width / 2, 0.0), self.width() - width)
+            if start > end:
+                painter.drawText(QPointF(start, bar.bottom() + 5 + metrics.ascent()), text)
+                end = start + width + 4
+
+    def _paint_chips(
+        self, painter: QPainter, chips: tuple[tuple[str, tuple[float, ...]], ...]
+    ) -> None:
+        x = 0.0
+        for text, colour in chips:
+            x = self._paint_chip(painter, x, text, colour) + 14
+
+    def _paint_chip(
+        self, painter: QPainter, x: float, text: str, colour: tuple[float, ...]
+    ) -> float:
+        """Paint a box of a colour and a word; return where it ends."""
+        line = self.fontMetrics().height()
+        box = QRectF(x, (line - _BAR) / 2 + 1, _BAR, _BAR - 1)
+        painter.fillRect(box, QColor.fromRgbF(*colour))
+        painter.drawRect(box.adjusted(0, 0, -1, -1))
+        width = self.fontMetrics().horizontalAdvance(text)
+        middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(QRectF(x + _BAR + 5, 0, width + 2, line), middle, text)
+        return x + _BAR + 5 + width
+
+
+class ColourBy(QWidget):
+    """The choice of what boundaries are coloured by, with its legend.
+
+    Attributes
+    ----------
+    box, legend
+        Its two parts.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self._context = context
+        self._modes: list[str] = []
+        self.box = QComboBox()
+        self.box.setToolTip(_TIP)
+        self.box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.box.setMinimumContentsLength(8)
+        self.box.activated.connect(self._on_chosen)
+        self.legend = Legend()
+        rows = form()
+        rows.addRow("Colour by", self.box)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(rows)
+        column.addWidget(self.legend)
+        context.boundaries_changed.connect(self.refresh)
+        context.scale_changed.connect(self._refresh_legend)
+        self.refresh()
+
+    def choose(self, mode: str) -> None:
+        """Colour by something else: ``"plain"``, ``"state"`` or a key of `QUANTITIES`."""
+        layer = self._context.boundaries.current
+        if layer is not None:
+            choose_colour_mode(layer, mode)
+
+    def _on_chosen(self, place: int) -> None:
+        self.choose(self._modes[place])
+
+    def refresh(self) -> None:
+        """Offer what is known of the boundaries, and show how they are coloured."""
+        layer = self._context.boundaries.current
+        modes = [] if layer is None else colour_modes(layer)
+        if modes != self._modes:
+            self._modes = modes
+            self.box.clear()
+            self.box.addItems([_WORDS.get(mode, mode) for mode in modes])
+            for place, mode in enumerate(modes):
+                tip = QUANTITIES[mode].title if mode in QUANTITIES else ""
+                self.box.setItemData(place, tip, Qt.ItemDataRole.ToolTipRole)
+        if layer is not None:
+            self.box.setCurrentIndex(modes.index(colour_mode(layer)))
+        self._refresh_legend()
+
+    def _refresh_legend(self) -> None:
+        self.legend.show_colouring(self._context.colouring())
+
+
+def _picture(scale: ColourScale) -> QImage:
+    """Return the colours of a scale as a picture of one line."""
+    rgb = np.ascontiguousarray(np.rint(255 * scale.table[:, :3]).astype(np.uint8))
+    return QImage(rgb.tobytes(), len(rgb), 1, 3 * len(rgb), QImage.Format.Format_RGB888).copy()
