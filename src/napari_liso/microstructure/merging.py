@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +108,6 @@ def merge_regions(
     regions: Regions,
     at_least: float,
     credit: NDArray[np.float64] | None = None,
-    report: Callable[[float], None] | None = None,
 ) -> Regions:
     """Merge neighbouring regions while their data say that they may be one.
 
@@ -128,8 +126,6 @@ def merge_regions(
     credit
         (y, x): evidence in 2 ln L that a line at this pixel brings for each face
         of a boundary there; negative where a line is missing.
-    report
-        Called with the part that is done, 0 to 1; what it raises passes through.
 
     Returns
     -------
@@ -160,7 +156,6 @@ def merge_regions(
         if later:
             heap += candidates(a, later)
     heapq.heapify(heap)
-    merged = 0
     while heap:
         _, a, b, version_a, version_b = heapq.heappop(heap)
         if version[a] != version_a or version[b] != version_b:
@@ -175,9 +170,6 @@ def merge_regions(
         if borders[a]:
             for entry in candidates(a, list(borders[a])):
                 heapq.heappush(heap, entry)
-        merged += 1
-        if report is not None and merged % 200 == 0:
-            report(merged / len(parent))
     return renumber(_roots(parent)[regions])
 
 
