@@ -42,6 +42,8 @@ _PUBLIC = {
     "write_table": "tables",
     "Boundaries": "microstructure.boundaries",
     "find_boundaries": "microstructure.boundaries",
+    "find_patch": "microstructure.update",
+    "renumber": "microstructure.update",
     "segment_grains": "microstructure.grains",
     "read_ebsd": "readers.ebsd",
     "read_grains": "readers.grains",
