@@ -258,7 +258,9 @@ class _Reader:
             raise ValueError(f"'{name}' is compared with a number{found}")
         number = float(token.text.replace("−", "-"))
         unit = ""
-        if self._next.kind == "word" and not self._is("and", "or"):
+        if self._next.kind == "word" and (
+            self._is(*_SIGMA) or not self._is("and", "or", *self._by_name)
+        ):
             unit = self._take().text
         low = np.asarray(chosen.values, dtype=np.float64)
         high = low if chosen.upper is None else chosen.upper

@@ -39,7 +39,12 @@ class Column:
 
 
 COLUMNS: dict[str, Column] = {
-    "id": Column("id", "Number of the boundary: its label in the boundaries layer", words=True),
+    "id": Column(
+        "id",
+        "Number of the boundary: its label in the boundaries layer. Unchecked: excluded; a box "
+        "among selected rows is for all of them. A lock: edits leave it alone.",
+        words=True,
+    ),
     "grains": Column("grains", "The two grains that meet here", words=True),
     "length": Column(
         "length (µm)", "Length along the boundary in µm, not that of its staircase", "length"
@@ -134,11 +139,14 @@ def _permeability(values: BoundaryValues, row: int, key: str) -> str:
 
 
 def _with_error(value: float, error: float) -> str:
-    """Write ``−0.123 ± 0.012``, the error with two figures."""
+    """Write ``−0.123 ± 0.012``, the error with one figure, or two from 0.010 to 0.019."""
     if not (math.isfinite(value) and math.isfinite(error)):
         return _NONE
-    digits = 3 if error <= 0 else int(min(5, max(2, 1 - math.floor(math.log10(error)))))
-    return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
+    power = math.floor(math.log10(error)) if error > 0 else -3
+    second = error / 10.0**power < 1.95 and power >= -2
+    digits = min(4, max(2, second - power))
+    thin = "\u2009"  # a narrow dock
+    return f"{value:.{digits}f}{thin}±{thin}{error:.{digits}f}".replace("-", "−")
 
 
 def numbers_of(values: BoundaryValues, key: str) -> list[NDArray[np.float64]]:

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QMenu,
     QPushButton,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -74,14 +73,12 @@ class FilterBar(QWidget):
         self.line.setClearButtonEnabled(True)
         self.line.textEdited.connect(self._on_typed)
         self.line.returnPressed.connect(self.apply)
-        self.examples = QToolButton()
-        self.examples.setText("Examples")
+        self.examples = QPushButton("Examples")
         self.examples.setToolTip("Ready filters")
-        self.examples.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self)
         self.menu.triggered.connect(self._on_example)
         self.menu.aboutToShow.connect(self._fill_menu)
-        self.examples.setMenu(self.menu)
+        self.examples.clicked.connect(self._on_examples)
         self.count = QLabel()
         self.count.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.select_button = QPushButton("Select shown")
@@ -129,6 +126,7 @@ class FilterBar(QWidget):
         except ValueError as error:
             self._complain(str(error))
         else:
+            self._table.scrollToTop()
             self.refresh()
 
     def _on_typed(self, text: str) -> None:
@@ -152,6 +150,10 @@ class FilterBar(QWidget):
 
     def _complain(self, text: str) -> None:
         self.message.warn(text[:1].upper() + text[1:])
+
+    def _on_examples(self) -> None:
+        below = self.examples.rect().bottomLeft()
+        self.menu.popup(self.examples.mapToGlobal(below))
 
     def _fill_menu(self) -> None:
         self.menu.clear()

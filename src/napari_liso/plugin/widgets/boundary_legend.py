@@ -56,11 +56,8 @@ class Legend(QWidget):
         self.setToolTip(_TIP)
 
     def show_colouring(self, colouring: Colouring | None) -> None:
-        """Show other colours; None, or plain ones, need no legend."""
+        """Show other colours; None shows nothing."""
         self._colouring = colouring
-        plain = colouring is None or colouring.mode == "plain"
-        self.setVisible(not plain)
-        self.updateGeometry()
         self.update()
 
     @property
@@ -69,9 +66,8 @@ class Legend(QWidget):
         return None if self._colouring is None else self._colouring.scale
 
     def sizeHint(self) -> QSize:
-        """Return room for what is shown."""
-        line = self.fontMetrics().height()
-        return QSize(300, line + 4 if self.scale is None else 2 * line + _BAR + 10)
+        """Return room for a scale; what is below does not move when there is none."""
+        return QSize(300, 2 * self.fontMetrics().height() + _BAR + 10)
 
     def minimumSizeHint(self) -> QSize:
         """Return the least room."""
@@ -86,9 +82,9 @@ class Legend(QWidget):
         if self.scale is not None:
             self._paint_scale(painter, self.scale, ink)
         elif self._colouring is not None:
-            self._paint_chips(
-                painter, (("use", OUTLINE), ("locked", LOCKED), ("exclude", EXCLUDED))
-            )
+            locked = (("locked", LOCKED),) if self._colouring.mode == "state" else ()
+            chips = (("use", OUTLINE), *locked, ("exclude", EXCLUDED))
+            self._paint_chips(painter, chips)
         painter.end()
 
     def _paint_scale(self, painter: QPainter, scale: ColourScale, ink: QColor) -> None:
@@ -124,6 +120,7 @@ class Legend(QWidget):
         self, painter: QPainter, chips: tuple[tuple[str, tuple[float, ...]], ...]
     ) -> None:
         x = 0.0
+        painter.translate(0, (self.height() - self.fontMetrics().height()) / 2)
         for text, colour in chips:
             x = self._paint_chip(painter, x, text, colour) + 14
 
@@ -160,6 +157,7 @@ class ColourBy(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.box.setMinimumContentsLength(8)
+        self.box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.box.activated.connect(self._on_chosen)
         self.legend = Legend()
         rows = form()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QIcon
 
 from napari_liso.microstructure.filtering import find_rows
 from napari_liso.plugin.boundary_values import BoundaryValues
@@ -35,7 +35,9 @@ class BoundaryModel(QAbstractTableModel):
     editable
         Whether there are boxes for the state, and notes can be written.
     filter_error
-        Why the filter matches nothing in particular: it asks for what is not known now.
+        Why the filter is not applied: it asks for what is not known now.
+    lock_icon
+        Marks the ids of locked boundaries.
     """
 
     state_wanted = Signal(int, str)  # id, state: the box of a row was clicked
@@ -47,6 +49,7 @@ class BoundaryModel(QAbstractTableModel):
         self.columns = columns
         self.editable = False
         self.filter_error = ""
+        self.lock_icon: QIcon | None = None
         self._values: BoundaryValues | None = None
         self._order: Rows = np.empty(0, dtype=np.intp)  # all rows of the values, sorted
         self._shown = self._order  # those that match
@@ -180,7 +183,7 @@ class BoundaryModel(QAbstractTableModel):
             return None
         column = COLUMNS[self.columns[section]]
         texts: dict[int, str] = {
-            _ROLE.DisplayRole: column.title,
+            _ROLE.DisplayRole: column.title.replace(" (", "\n("),  # narrow: units below
             _ROLE.ToolTipRole: column.tooltip,
         }
         return texts.get(role)
@@ -198,21 +201,29 @@ class BoundaryModel(QAbstractTableModel):
             words = COLUMNS[key].words
             side = Qt.AlignmentFlag.AlignLeft if words else Qt.AlignmentFlag.AlignRight
             return side | Qt.AlignmentFlag.AlignVCenter
-        excluded = self._values["state"][row] == "exclude"
+        state = self._values["state"][row]
+        excluded = state == "exclude"
+        if role == _ROLE.DecorationRole and key == "id" and state == "locked":
+            return self.lock_icon  # in the place of the box
         if role == _ROLE.ForegroundRole and excluded:
             return _GREY
-        if role == _ROLE.CheckStateRole and key == "id" and self.editable:
+        if role == _ROLE.CheckStateRole and self.has_box(index):
             return Qt.CheckState.Unchecked if excluded else Qt.CheckState.Checked
         return None
+
+    def has_box(self, index: QModelIndex) -> bool:
+        """Tell whether there is a box for the state in a cell; locked rows have a lock there."""
+        if not self.editable or self._values is None or self.columns[index.column()] != "id":
+            return False
+        return bool(self._values["state"][self._shown[index.row()]] != "locked")
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """Let boxes be clicked and notes be written."""
         flags = super().flags(index)
         if self.editable and index.isValid():
-            key = self.columns[index.column()]
-            if key == "id":
+            if self.has_box(index):
                 flags |= Qt.ItemFlag.ItemIsUserCheckable
-            elif key == "notes":
+            elif self.columns[index.column()] == "notes":
                 flags |= Qt.ItemFlag.ItemIsEditable
         return flags
 
@@ -221,7 +232,7 @@ class BoundaryModel(QAbstractTableModel):
         if not index.isValid() or self._values is None:
             return False
         label = self.id_of(index.row())
-        if role == _ROLE.CheckStateRole:
+        if role == _ROLE.CheckStateRole and self.has_box(index):
             on = value in (Qt.CheckState.Checked, Qt.CheckState.Checked.value)
             self.state_wanted.emit(label, "use" if on else "exclude")
             return True

@@ -12,6 +12,7 @@ from qtpy.QtCore import (
     QItemSelectionModel,
     QModelIndex,
     QPoint,
+    QSize,
     Qt,
     QTimer,
     Signal,
@@ -26,11 +27,13 @@ from napari_liso.plugin.labelling.editor import editor_of
 from napari_liso.plugin.labelling.navigate import centre_on
 from napari_liso.plugin.widgets.boundary_cells import COLUMNS
 from napari_liso.plugin.widgets.boundary_model import BoundaryModel
+from napari_liso.plugin.widgets.labelling.icons import icon
 
 __all__ = ["BoundaryTable"]
 
 _STATES: dict[State, str] = {"use": "Accept", "exclude": "Exclude", "locked": "Lock"}
-_ROWS = 8
+_ICON = 14
+_ROWS = 11  # and the bar below; the header has two lines
 
 
 class BoundaryTable(QTableView):
@@ -97,9 +100,12 @@ class BoundaryTable(QTableView):
         header = self.horizontalHeader()
         header.setStretchLastSection(True)
         header.setMinimumSectionSize(24)
+        header.setHighlightSections(False)
         header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         header.customContextMenuRequested.connect(self._on_header_menu)
         header.sectionResized.connect(self._on_resized)
+        header.sortIndicatorChanged.connect(self.scrollToTop)
+        self.setIconSize(QSize(_ICON, _ICON))
         self.setFixedHeight(_ROWS * line)
 
     # --- contents -----------------------------------------------------------------------------
@@ -150,8 +156,8 @@ class BoundaryTable(QTableView):
                 for key in self._at_first
                 if not COLUMNS[key].needs or (values is not None and COLUMNS[key].needs in values)
             }
-            if "k" in wanted and self.rows.editable:
-                wanted.discard("state")  # the box says it, and a dock is narrow
+            if "step" in wanted and self.rows.editable:
+                wanted.discard("state")  # box and lock say it, and a dock is narrow
         else:
             wanted = self._chosen
         for place, key in enumerate(self._columns):
@@ -203,13 +209,29 @@ class BoundaryTable(QTableView):
             if self.isColumnHidden(place) or place in self._by_hand:
                 continue
             texts = self.rows.long_texts(place)
-            width = max((metrics.horizontalAdvance(text) for text in texts), default=0) + 14
+            width = max((metrics.horizontalAdvance(text) for text in texts), default=0) + 10
             if key == "id":
                 width += box
             if key == "notes":
-                width = min(width, 260)
-            header.resizeSection(place, max(width, header.sectionSizeHint(place)))
+                width = min(max(width, 140), 260)  # room to write
+            title = str(self.rows.headerData(place, Qt.Orientation.Horizontal)).split("\n")
+            named = max(metrics.horizontalAdvance(line) for line in title) + 8
+            if header.sortIndicatorSection() == place:
+                named += 12
+            header.resizeSection(place, max(width, named))
         self._fitting = False
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """Follow the theme."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (
+            QEvent.Type.PaletteChange,
+            QEvent.Type.StyleChange,
+        ):
+            self._draw_icon()
+
+    def _draw_icon(self) -> None:
+        self.rows.lock_icon = icon("lock", self.palette().color(self.foregroundRole()))
 
     # --- selection ----------------------------------------------------------------------------
 
@@ -273,6 +295,7 @@ class BoundaryTable(QTableView):
     def showEvent(self, event: QShowEvent | None) -> None:
         """Scroll to what was selected while the table was hidden."""
         super().showEvent(event)
+        self._draw_icon()
         self._on_selection()
 
     def _centre_on(self, label: int) -> None:
@@ -291,8 +314,13 @@ class BoundaryTable(QTableView):
 
     def _on_box(self, label: int, state: str) -> None:
         chosen = self.selected_ids()
-        ids = chosen if label in chosen else [label]
-        self.set_state(ids, cast("State", state))
+        boundaries = self._context.current_boundaries()
+        if label not in chosen or boundaries is None:
+            chosen = [label]
+        else:  # the locked ones among them stay so
+            states = boundaries.table["state"]
+            chosen = [i for i in chosen if states[i] != "locked"]
+        self.set_state(chosen, cast("State", state))
 
     def _on_note(self, label: int, text: str) -> None:
         editor = editor_of(self._context.viewer, self._context.boundaries.current)
@@ -345,7 +373,7 @@ class BoundaryTable(QTableView):
 
     def _is_box(self, index: QModelIndex, at: QPoint) -> bool:
         """Tell whether a place in the table is that of the box of a row."""
-        if not index.isValid() or index.column() != 0 or not self.rows.editable:
+        if not index.isValid() or not self.rows.has_box(index):
             return False
         style = self.style()
         width = 16 if style is None else style.pixelMetric(QStyle.PixelMetric.PM_IndicatorWidth)
