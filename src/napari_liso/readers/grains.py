@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os import PathLike, fspath
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +49,8 @@ def read_grains(
         is_npy = stream.read(6) == b"\x93NUMPY"
     if is_npy:
         try:
-            labels = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+            labels = np.lib.format.open_memmap(file, mode="r")
+        except (ValueError, OSError, EOFError, SyntaxError, TokenError) as error:
             raise FormatError(file, f"cannot be read as a numpy array: {error}") from error
     else:
         acquisition = read(file)
