@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
@@ -29,7 +30,7 @@ __all__ = ["StepFinder", "carried"]
 #: Edits come one after the other: wait until the hand rests, ms.
 _WAIT_MS = 350
 #: What a boundary that moved does not keep.
-_SHAPE = ["grain_a", "grain_b", "length", "normal_y", "normal_x", "curvature"]
+_SHAPE = ["grain_a", "grain_b", "length", "normal_y", "normal_x"]
 _NO_COUNTS = "choose the counts of both isotopes under Data"
 
 
@@ -95,10 +96,12 @@ class StepFinder(QObject):
         known: StepsKnown | None = layer.metadata[OBJECT].get(STEPS)
         if known is not None and known.boundaries.faces is not boundaries.faces:
             known = carried(known, boundaries)
+            if not len(known.table) and self._context.counts is None:
+                known = None  # and there will be no others
             self._store(known)
         return known
 
-    def _store(self, known: StepsKnown) -> None:
+    def _store(self, known: StepsKnown | None) -> None:
         layer = self._context.boundaries.current
         if layer is not None:
             layer.metadata[OBJECT][STEPS] = known
@@ -163,13 +166,20 @@ def carried(known: StepsKnown, boundaries: Boundaries) -> StepsKnown:
     boundaries
         After it.
     """
-    before, after = known.boundaries.table[_SHAPE], boundaries.table[_SHAPE]
+    before, after = (_shapes(one) for one in (known.boundaries, boundaries))
     both = before.index.intersection(after.index).intersection(known.table.index)
-    one, other = (
-        table.loc[both].to_numpy(dtype=np.float64, na_value=np.nan) for table in (before, after)
-    )
+    one, other = (shapes.loc[both].to_numpy() for shapes in (before, after))
     same = ((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)
     return StepsKnown(known.table.loc[both[same]], boundaries, known.sources, False)
+
+
+def _shapes(boundaries: Boundaries) -> pd.DataFrame:
+    """Return numbers by id that tell whether a boundary is what and where it was."""
+    faces, index = boundaries.faces, boundaries.table.index
+    shapes = boundaries.table[_SHAPE].astype(np.float64)
+    size = 1 + (int(index.max()) if len(index) else 0)
+    place = np.bincount(faces.boundary, faces.first, minlength=size)
+    return shapes.assign(place=place[index.to_numpy()])
 
 
 def _names(counts: tuple[Layer, Layer]) -> tuple[str, str]:

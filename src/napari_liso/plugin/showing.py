@@ -16,7 +16,7 @@ from napari_liso.plugin.boundary_colours import (
     scale_of,
     state_colours,
 )
-from napari_liso.plugin.boundary_values import QUANTITIES, values_of
+from napari_liso.plugin.boundary_values import QUANTITIES, STEPS, values_of
 from napari_liso.plugin.from_layers import boundaries_from_layer, fit_from_layer
 from napari_liso.plugin.placement import SPATIAL, Placement
 from napari_liso.plugin.records import CORRECTIONS, OBJECT, PROVENANCE, role_of
@@ -66,6 +66,8 @@ def update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
     kept, new = layer.metadata.get(OBJECT), arguments["metadata"].get(OBJECT)
     if isinstance(kept, dict) and isinstance(new, dict):
         new["selection"] = kept["selection"]  # views go on listening to the same one
+        if STEPS in kept:
+            new[STEPS] = kept[STEPS]  # whoever finds them looks which still hold
     # what was given to these counts by hand outlives other data of theirs
     kept_too = {k: v for k, v in layer.metadata.items() if k in (CORRECTIONS, FAR_FIELD)}
     layer.metadata = {**kept_too, **arguments["metadata"]}
