@@ -351,6 +351,7 @@ def test_no_number_is_cut(bench: BoundaryDock) -> None:
     table = bench.boundaries.table
     for key in ("sigma", "counts", "angle", "curvature", "state", "interval"):
         table.show_column(key)
+    table.set_state([2], "exclude")  # a longer word than before
     metrics = table.fontMetrics()
     for place, key in enumerate(table.rows.columns):
         if key in table.shown_columns:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_liso.plugin.boundary_export import export_of
 from napari_liso.plugin.boundary_steps import StepFinder
+from napari_liso.plugin.boundary_values import steps_of
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.selection import MapPicker
 from napari_liso.plugin.widgets.boundary_filter import FilterBar
@@ -46,6 +48,9 @@ class BoundaryList(Panel):
         self.task = self.steps.task  # stopped when the dock goes
         self.help = QLabel(_HELP)
         self.help.setWordWrap(True)
+        # always there, so that what is below does not jump
+        self.help.setMinimumHeight(2 * self.help.fontMetrics().lineSpacing() + 2)
+        self.help.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.colour_by = ColourBy(context)
         self.table = BoundaryTable(context, _COLUMNS, _AT_FIRST, editable=True)
         self.filter = FilterBar(self.table)
@@ -91,7 +96,7 @@ class BoundaryList(Panel):
         text = _HELP
         if self.context.boundaries.current is None:
             text = "No boundaries yet: see Grains."
-        elif self.steps.busy:
+        elif self.steps.busy and steps_of(self.context.boundaries.current) is None:
             text = "Finding the steps of the fraction …"
         elif self.steps.missing:
             text = f"{_HELP} Without steps: {self.steps.missing}."

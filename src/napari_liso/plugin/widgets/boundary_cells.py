@@ -124,7 +124,7 @@ def cell_text(values: BoundaryValues, row: int, key: str) -> str:
     if key in ("angle", "misorientation"):
         return f"{math.degrees(number):.1f}"
     if key == "curvature":
-        return f"{number * MICROMETRE:.3g}"
+        return f"{number * MICROMETRE:.4f}"
     return f"{number:,.0f}" if key == "counts" or number >= 100 else f"{number:.1f}"
 
 

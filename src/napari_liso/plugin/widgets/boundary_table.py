@@ -18,7 +18,7 @@ from qtpy.QtCore import (
     Signal,
 )
 from qtpy.QtGui import QAction, QContextMenuEvent, QMouseEvent, QShowEvent
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QStyle, QTableView
+from qtpy.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QMenu, QStyle, QTableView
 
 from napari_liso.microstructure.boundaries import State
 from napari_liso.plugin.boundary_values import values_of
@@ -193,8 +193,8 @@ class BoundaryTable(QTableView):
         self.columns_menu().popup(self.horizontalHeader().mapToGlobal(at))
 
     def _on_resized(self, place: int, before: int, after: int) -> None:
-        last = self.horizontalHeader().logicalIndex(self.horizontalHeader().count() - 1)
-        if not self._fitting and before and after and place != last:
+        """Leave a column as wide as the user drags it."""
+        if not self._fitting and QApplication.mouseButtons() & Qt.MouseButton.LeftButton:
             self._by_hand.add(place)
 
     def _fit_widths(self) -> None:
