@@ -13,12 +13,14 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QLineEdit
 
+import napari_liso as liso
 from napari_liso.microstructure.boundaries import find_boundaries
 from napari_liso.microstructure.profiles import boundary_steps
 from napari_liso.plugin import boundary_colours as bc
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.boundary_values import boundary_values, steps_of
 from napari_liso.plugin.labelling.editor import editor_of
+from napari_liso.plugin.saving import restore, session_of_viewer
 from napari_liso.plugin.showing import colour_mode
 from napari_liso.plugin.widgets.boundary_cells import cell_text
 from napari_liso.plugin.widgets.boundary_model import BoundaryModel
@@ -492,3 +494,18 @@ def test_csv_has_what_is_shown_with_units_and_its_origin(
 def test_a_table_that_cannot_be_written_says_so(bench: BoundaryDock, tmp_path: Path) -> None:
     bench.boundaries.buttons.save(tmp_path / "no such folder" / "b.csv")
     assert bench.boundaries.message.text().startswith("⚠")
+
+
+def test_the_colours_come_back_with_a_session(
+    bench: BoundaryDock, viewer: ViewerModel, qtbot: Any, tmp_path: Path
+) -> None:
+    bench.boundaries.colour_by.choose("step")
+    shown = viewer.layers["Grain boundaries"].colormap.map(np.arange(4, dtype=np.uint16))
+    again = ViewerModel()
+    restore(again, liso.load(liso.save(tmp_path / "a.liso", session_of_viewer(viewer))))
+    dock = BoundaryDock(again)
+    qtbot.addWidget(dock)
+    layer = again.layers["Grain boundaries"]
+    qtbot.waitUntil(lambda: colour_mode(layer) == "step", timeout=10_000)
+    qtbot.waitUntil(lambda: not dock.boundaries.steps.busy)
+    assert np.allclose(layer.colormap.map(np.arange(4, dtype=np.uint16)), shown)
