@@ -227,6 +227,8 @@ def test_a_filter_that_cannot_be_read_is_said_and_changes_nothing(bench: Boundar
     assert "no column 'lenght' (perhaps length)" in bar.message.text()
     assert column(bench, "id") == ["3"]
     assert warned() == []  # while one types
+    bench.boundaries.colour_by.choose("length")
+    assert bar.message.text()
     bar.set_filter("length > 7 um")
     assert not bar.message.text()
 

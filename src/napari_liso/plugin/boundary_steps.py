@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-    from napari_liso.microstructure.boundaries import Boundaries
+    from napari_liso.microstructure.boundaries import Boundaries, Faces
 
 __all__ = ["StepFinder", "carried"]
 
@@ -175,6 +176,17 @@ def carried(known: StepsKnown, boundaries: Boundaries) -> StepsKnown:
 
 def _shapes(boundaries: Boundaries) -> pd.DataFrame:
     """Return numbers by id that tell whether a boundary is what and where it was."""
+    known = _SHAPES.get(boundaries.faces)
+    if known is None:
+        known = _SHAPES[boundaries.faces] = _find_shapes(boundaries)
+    return known
+
+
+#: Of the boundaries before an edit they are known: they were those after the last one.
+_SHAPES: WeakKeyDictionary[Faces, pd.DataFrame] = WeakKeyDictionary()
+
+
+def _find_shapes(boundaries: Boundaries) -> pd.DataFrame:
     faces, index = boundaries.faces, boundaries.table.index
     shapes = boundaries.table[_SHAPE].astype(np.float64)
     size = 1 + (int(index.max()) if len(index) else 0)

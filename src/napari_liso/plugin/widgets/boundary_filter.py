@@ -138,7 +138,7 @@ class FilterBar(QWidget):
         shown, total = rows.rowCount(), rows.total
         if rows.filter_error:
             self._complain(rows.filter_error)
-        else:
+        elif self.line.text().strip() == rows.filter_text:  # not one that cannot be read
             self.message.say("")
         number = f"{shown:,} of {total:,}" if rows.filter_text else f"{total:,}"
         self.count.setText(f"{number} {'boundary' if total == 1 else 'boundaries'}")
