@@ -193,6 +193,12 @@ def test_an_island_in_a_pore_becomes_pore():
     np.testing.assert_array_equal(after[5:20, 5:20], 0)
 
 
+def test_any_area_however_large_fills_every_hole():
+    grains = np.ones((6, 6), dtype=np.uint16)
+    grains[2:4, 2:4] = 0
+    assert len(fill_holes(grains, 1e30, 1e-7)) == 4
+
+
 def test_areas_that_make_no_sense():
     grains = np.ones((10, 10), dtype=int)
     for function in (fill_holes, remove_islands):

@@ -190,6 +190,16 @@ def test_edits_that_make_no_sense():
         redraw_boundary(b, 1, [(38.0, 49.5), (38.0, 99.0), (42.0, 99.9), (42.0, 49.5)])
 
 
+def test_the_largest_labels_do_not_overflow():
+    names = np.array([0, 2**31 - 2, 2**31 - 1], dtype=np.int32)
+    b, large = (find_boundaries(g, 1.0) for g in (halves(), names[halves()]))
+    path = [(10.0, 29.0), (20.0, 20.0), (30.0, 30.0)]
+    expected = redraw_boundary(b, 1, path).applied_to(halves())
+    np.testing.assert_array_equal(
+        redraw_boundary(large, 1, path).applied_to(large.drawn), names[expected]
+    )
+
+
 def test_a_grain_cannot_vanish():
     grains = halves()
     b = find_boundaries(grains, 1.0)

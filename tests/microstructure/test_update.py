@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from alike import assert_identical, columns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,21 +14,6 @@ from napari_liso.microstructure.boundaries import Boundaries, find_boundaries
 from napari_liso.microstructure.profiles import boundary_steps, distance_to_boundaries
 from napari_liso.microstructure.update import Patch, find_patch, renumber
 from napari_liso.simulation import voronoi_grains
-
-ARRAYS = ("grains", "drawn", "labels")
-
-
-def assert_identical(one: Boundaries, two: Boundaries) -> None:
-    for name in ARRAYS:
-        a, b = getattr(one, name), getattr(two, name)
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
-    for name, a in vars(one.faces).items():
-        b = getattr(two.faces, name)
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b, err_msg=name)
-    pd.testing.assert_frame_equal(one.table, two.table, check_index_type=True)
-    assert one.pixel_size == two.pixel_size
 
 
 def by_face(b: Boundaries) -> pd.DataFrame:
@@ -215,11 +201,6 @@ def assert_ids(before: Boundaries, after: Boundaries, patch: Patch, ever: set[in
             assert not (f & old[i]) or j in old
 
 
-def columns(*widths: int, rows: int = 8) -> np.ndarray:
-    """Grains 1, 2, ... side by side."""
-    return np.tile(np.repeat(np.arange(1, len(widths) + 1), widths), (rows, 1)).astype(np.int32)
-
-
 def test_splitting_a_grain_keeps_the_ids_of_boundaries_that_did_not_move():
     b = find_boundaries(columns(6, 6, 6), 1e-6).with_state(2, "locked").with_note(2, "mine")
     drawn = b.drawn.copy()
@@ -292,19 +273,6 @@ def test_ids_of_removed_boundaries_do_not_come_back():
     assert patch.added.tolist() == [3]
 
 
-def test_a_patch_holds_only_what_changed():
-    b = find_boundaries(voronoi_grains((300, 300), 60, seed=2).astype(np.uint16), 1.0)
-    drawn = b.drawn.copy()
-    y, x = np.divmod(b.faces.first[len(b.faces) // 2], 300)
-    box = (slice(y - 2, y + 3), slice(x - 2, x + 3))
-    drawn[box] = drawn[y, x]
-    patch = find_patch(b, drawn, box=box)
-    assert patch.nbytes < 30_000 < b.grains.nbytes / 10
-    whole = find_patch(b, drawn)
-    assert_identical(patch.apply(b), whole.apply(b))
-    assert_as_found_anew(patch.apply(b))
-
-
 def test_what_lies_outside_of_the_box_is_not_looked_at():
     b = find_boundaries(columns(6, 6), 1.0)
     drawn = b.drawn.copy()
@@ -314,37 +282,6 @@ def test_what_lies_outside_of_the_box_is_not_looked_at():
     after = find_patch(b, drawn, box=(slice(4, 8), slice(None))).apply(b)
     assert after.drawn[0, 0] == 1
     assert after.drawn[6, 6] == 1
-
-
-def test_pixels_that_change_no_boundary_are_kept_all_the_same():
-    """The width of a drawn line, the inside of a pore: the next edit starts from there."""
-    grains = columns(6, 6)
-    grains[:, 6] = 0
-    b = find_boundaries(grains, 1.0)
-    assert find_patch(b, grains) is None
-    patch = find_patch(b, columns(7, 5))  # where the line was given to grain 1
-    assert [patch.changed.size, patch.added.size, patch.removed.size] == [0, 0, 0]
-    np.testing.assert_array_equal(patch.apply(b).drawn, columns(7, 5))
-
-
-def test_labels_that_need_more_bits_widen_the_type_and_shrink_it_again():
-    b = find_boundaries(columns(6, 6).astype(np.uint8), 1.0)
-    drawn = b.drawn.astype(np.int32)
-    drawn[:4] = 300
-    patch = find_patch(b, drawn)
-    after = patch.apply(b)
-    assert after.drawn.dtype == np.int32
-    np.testing.assert_array_equal(after.drawn, drawn)
-    assert_identical(patch.inverse().apply(after), b)
-
-
-def test_a_patch_of_another_state_is_refused():
-    b = find_boundaries(columns(6, 6), 1.0)
-    patch = find_patch(b, columns(5, 7))
-    with pytest.raises(ValueError, match="does not fit"):
-        patch.inverse().apply(b)
-    with pytest.raises(ValueError, match="larger map"):
-        patch.apply(find_boundaries(columns(1, 1, rows=1), 1.0))
 
 
 @pytest.mark.parametrize(

@@ -115,11 +115,17 @@ class Boundaries:
         Raises
         ------
         ValueError
-            For an id that does not exist or an unknown state.
+            For an id that does not exist, an unknown state, or a boundary that an
+            edit removed: it has no faces any more, and undo alone brings them back.
         """
         if state not in get_args(State):
             raise ValueError(f"state must be one of {', '.join(get_args(State))}, got {state!r}")
-        return self._with("state", ids, state)
+        changed = self._with("state", ids, state)
+        back = changed.table.index[changed.table["state"] != self.table["state"]]
+        gone = back[~np.isin(back, self.faces.boundary)]
+        if len(gone):
+            raise ValueError(f"boundary {gone[0]} is removed: no pixel faces are left of it")
+        return changed
 
     def with_note(self, ids: int | Iterable[int], text: str) -> Boundaries:
         """Return a copy in which some boundaries have another note.
@@ -241,7 +247,8 @@ def check_pixel_size(pixel_size: float | tuple[float, float] | None) -> tuple[fl
 
 def check_labels(grains: ArrayLike) -> NDArray[np.integer[Any]]:
     """Return a copy of the labels, or raise ValueError that says what is wrong."""
-    labels = np.array(grains)
+    # in C order, so that ravel() of it is a view and edits reach it
+    labels = np.array(grains, order="C")
     if labels.ndim != 2:
         raise ValueError(f"grains must be a (y, x) label image, got shape {labels.shape}")
     if labels.dtype.kind not in "iu":

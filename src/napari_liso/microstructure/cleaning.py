@@ -61,7 +61,7 @@ def fill_holes(
     """
     labels = check_grains(grains)
     size = check_pixel_size(pixel_size)
-    most = _pixels_in(max_area, size)
+    most = _pixels_in(max_area, size, labels.size)
     edit = Collector(labels)
     zero = labels == 0
     if not zero.any():
@@ -161,7 +161,7 @@ def remove_islands(
     """
     labels = check_grains(grains)
     size = check_pixel_size(pixel_size)
-    most = _pixels_in(max_area, size)
+    most = _pixels_in(max_area, size, labels.size)
     pieces = label(labels, background=0, connectivity=1)
     area = np.bincount(pieces.ravel())
     area[0] = 0
@@ -303,11 +303,11 @@ def _borders(
     return borders
 
 
-def _pixels_in(area: float, pixel_size: tuple[float, float]) -> int:
-    """Whole pixels in an area."""
+def _pixels_in(area: float, pixel_size: tuple[float, float], most: int) -> int:
+    """Whole pixels in an area, not more than `most`."""
     if not 0 < area < np.inf:
         raise ValueError(f"max_area must be positive (m2), got {area!r}")
-    return int(area / (pixel_size[0] * pixel_size[1]) * _ROUNDING)
+    return int(min(area / (pixel_size[0] * pixel_size[1]) * _ROUNDING, most))
 
 
 def _wider(box: tuple[slice, ...]) -> Box:

@@ -127,6 +127,11 @@ class Patch:
                 raise ValueError(
                     f"the patch does not fit: {name} differ from those that it was made from"
                 )
+        if not self._has_faces_of(boundaries.faces):
+            raise ValueError(
+                "the patch does not fit: another edit changed the same boundaries elsewhere; "
+                "take edits back in the order of undo, the last one first"
+            )
         return replace(
             boundaries,
             grains=self.grains.put(boundaries.grains),
@@ -134,6 +139,19 @@ class Patch:
             labels=self.labels.put(boundaries.labels),
             table=_splice_table(boundaries.table, *self.rows),
             faces=splice_faces(boundaries.faces, *self.faces),
+        )
+
+    def _has_faces_of(self, faces: Faces) -> bool:
+        """Whether the boundaries that change have just the faces that the patch takes out."""
+        before, after = self.faces
+        ids = np.union1d(before.boundary, after.boundary)
+        start = np.searchsorted(faces.boundary, ids, "left").tolist()
+        stop = np.searchsorted(faces.boundary, ids, "right").tolist()
+        none = np.zeros(0, dtype=np.int64)
+        there = np.concatenate([none, *map(np.arange, start, stop)])
+        return all(
+            np.array_equal(getattr(faces, name)[there], getattr(before, name))
+            for name in ("boundary", "first", "axis")
         )
 
 

@@ -154,7 +154,8 @@ def redraw_boundary(
             "draw it from the boundary to the boundary"
         )
     flip, route = best
-    new = np.where(flip, sum(pair) - grains, grains)
+    new = np.where(flip, np.where(grains == pair[0], pair[1], pair[0]), grains)
+    new = new.astype(np.int32)
     new = _without_crumbs(grains, new, pair)
     drawn = boundaries.drawn[box]
     edit = Collector(boundaries.drawn)

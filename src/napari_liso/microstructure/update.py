@@ -159,7 +159,7 @@ def _compare(
         raise ValueError(f"grain labels must lie between 0 and 2147483647, found {wrong}")
     dtype = before.dtype
     if len(y) and new.max() > np.iinfo(dtype).max:
-        dtype = np.promote_types(dtype, given.dtype)
+        dtype = given.dtype  # a common type of signed and unsigned ones may be a float
     index = (y + rows.start) * nx + (x + columns.start)
     return Pixels(index.astype(np.int64), old, new.astype(dtype)), dtype
 
