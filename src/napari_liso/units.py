@@ -8,13 +8,20 @@ from __future__ import annotations
 
 __all__ = [
     "BOLTZMANN",
+    "BOLTZMANN_EV",
     "ELEMENTARY_CHARGE",
     "MICROMETRE",
     "NANOMETRE",
+    "ZERO_CELSIUS",
+    "from_celsius",
     "from_cm2_per_s",
+    "from_ohm_cm2",
+    "from_s_per_cm",
     "from_um",
     "to_cm2_per_s",
+    "to_ma_per_cm2",
     "to_ohm_cm2",
+    "to_s_per_cm",
     "to_um",
 ]
 
@@ -22,6 +29,8 @@ MICROMETRE = 1e-6  #: m
 NANOMETRE = 1e-9  #: m
 BOLTZMANN = 1.380649e-23  #: J/K, exact (SI 2019)
 ELEMENTARY_CHARGE = 1.602176634e-19  #: C, exact (SI 2019)
+BOLTZMANN_EV = BOLTZMANN / ELEMENTARY_CHARGE  #: eV/K
+ZERO_CELSIUS = 273.15  #: K, exact
 
 
 def to_um(length: float) -> float:
@@ -47,3 +56,28 @@ def from_cm2_per_s(diffusivity: float) -> float:
 def to_ohm_cm2(resistance: float) -> float:
     """Area-specific resistance from ohm m2 to ohm cm2."""
     return resistance * 1e4
+
+
+def from_ohm_cm2(resistance: float) -> float:
+    """Area-specific resistance from ohm cm2 to ohm m2."""
+    return resistance * 1e-4
+
+
+def to_s_per_cm(conductivity: float) -> float:
+    """Conductivity from S/m to S/cm."""
+    return conductivity * 1e-2
+
+
+def from_s_per_cm(conductivity: float) -> float:
+    """Conductivity from S/cm to S/m."""
+    return conductivity * 1e2
+
+
+def to_ma_per_cm2(current_density: float) -> float:
+    """Current density from A/m2 to mA/cm2."""
+    return current_density * 0.1
+
+
+def from_celsius(temperature: float) -> float:
+    """Temperature from degrees Celsius to K."""
+    return temperature + ZERO_CELSIUS

@@ -1,0 +1,1 @@
+"""What follows from a fit: resistances, networks of boundaries, activation energies."""
