@@ -260,6 +260,22 @@ def test_small_grains_go_to_their_neighbours_and_wide_gaps_stay():
     assert left[5, 5] == 2
 
 
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("pixel", [(1e-6, 1e-6), (1e-6, 0.5e-6)])
+@pytest.mark.parametrize("gap", [1e-6, 1.5e-6, 2e-6, 3e-6])
+def test_gaps_up_to_the_width_are_filled_and_wider_ones_stay_whole(gap, pixel, across):
+    size = pixel[1 if across else 0]
+    for width in range(1, 9):
+        phase = np.ones((24, 24), int)
+        phase[9 : 9 + width] = 0
+        field = np.broadcast_to(IDENTITY, (24, 24, 4))
+        ebsd = ebsd_of(field, phase.T if across else phase, pixel=pixel)
+        grains = grains_from_ebsd(ebsd, max_gap=gap)
+        middle = (grains.T if across else grains)[:, 4:-4]  # away from the ends of the gap
+        expected = 0 if width * size <= gap * (1 + 1e-6) else width * 16
+        assert (middle == 0).sum() == expected, width
+
+
 def test_grains_that_are_not_there():
     field = two_halves(IDENTITY, IDENTITY)
     with pytest.raises(ValueError, match="no point"):

@@ -218,14 +218,17 @@ def _gaps(
     if max_gap == 0:
         return fill
     radius = max_gap / 2
-    # from the centre of a pixel to the edge of the grain it is half a pixel less
-    half = min(pixel_size) / 2
-    depth = ndimage.distance_transform_edt(empty, sampling=pixel_size)
-    inside = depth > (radius + half) * _MARGIN
+    # a disc of whole pixels is an odd number of them wide; with a pair for each, an even one
+    pair = np.ones([1 + int(max_gap / size * _MARGIN) % 2 for size in pixel_size], dtype=bool)
+    depth = ndimage.distance_transform_edt(
+        ndimage.binary_erosion(empty, pair), sampling=pixel_size
+    )
+    inside = depth > radius * _MARGIN
     if not inside.any():
         return empty
     reach = ndimage.distance_transform_edt(~inside, sampling=pixel_size)
-    return fill | (empty & (reach > (radius + half) * _MARGIN))
+    wide = ndimage.binary_dilation(reach <= radius * _MARGIN, pair)
+    return np.asarray(fill | (empty & ~wide))
 
 
 def _beside(small: NDArray[np.bool_], grains: NDArray[np.bool_]) -> NDArray[np.bool_]:
