@@ -14,6 +14,7 @@ from matplotlib.image import imread
 from napari_liso.diffusion.results import DiffusionFit, Estimate, Population
 from napari_liso.figures import boundary_lines, fit_figure, shown_permeability
 from napari_liso.microstructure.boundaries import Boundaries, find_boundaries
+from napari_liso.simulation import voronoi_grains
 
 PIXEL = 0.5e-6
 VERDICTS = ["resolved", "upper_bound", "lower_bound", "unresolved"]
@@ -105,6 +106,20 @@ def test_lines_that_meet_in_a_junction_still_do() -> None:
     ends = {tuple(np.round(line[i] / PIXEL, 6)) for (line,) in found.values() for i in (0, -1)}
     assert (12.0, 15.0) in ends
     assert ends == {(12.0, 15.0), (0.0, 15.0), (24.0, 15.0), (12.0, 30.0)}
+
+
+def test_each_line_lies_between_the_pixels_of_its_boundary() -> None:
+    grains = voronoi_grains((80, 90), 20, seed=4)
+    found = find_boundaries(grains, PIXEL)
+    lines = boundary_lines(found)
+    assert sorted(lines) == found.table.index.tolist()
+    for number, parts in lines.items():
+        mine = found.faces.boundary == number
+        pixels = np.concatenate([found.faces.first[mine], found.faces.second[mine]])
+        centres = np.stack(np.divmod(pixels, 90), axis=1) + 0.5
+        for line in parts:
+            away = np.linalg.norm(line[:, None] / PIXEL - centres, axis=2).min(axis=1)
+            assert away.max() < 1
 
 
 def test_no_boundary_no_line() -> None:

@@ -113,11 +113,12 @@ def boundary_lines(boundaries: Boundaries) -> dict[int, list[FloatArray]]:
     y, x = np.divmod(faces.first, width)
     end = np.column_stack([y + 1, x + 1])
     start = end - np.where((faces.axis == 0)[:, None], (0, 1), (1, 0))
+    # faces are sorted by boundary
+    ids, begin, count = np.unique(faces.boundary, return_index=True, return_counts=True)
     lines = {}
-    for boundary in np.unique(faces.boundary):
-        mine = faces.boundary == boundary
-        chains = _chains(start[mine], end[mine])
-        lines[int(boundary)] = [_smooth(c) * boundaries.pixel_size for c in chains]
+    for boundary, a, n in zip(ids.tolist(), begin, count, strict=True):
+        chains = _chains(start[a : a + n], end[a : a + n])
+        lines[boundary] = [_smooth(c) * boundaries.pixel_size for c in chains]
     return lines
 
 
