@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from napari_liso.microstructure.editing import (
 )
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.labelling.editor import BoundaryEditor, editor_of
+from napari_liso.plugin.labelling.modes import tools_of
+from napari_liso.plugin.saving import layers_of, session_of_viewer
 
 from .conftest import PIXEL, fit_of, grains_of_three
 
@@ -200,6 +204,83 @@ def test_every_caller_gets_the_same_editor() -> None:
     assert editor_of(viewer, layer) is None
 
 
+@pytest.mark.usefixtures("qapp")
+def test_an_id_that_was_given_is_never_given_again() -> None:
+    _, painted, _, editor = document(grains_of_three())
+    assert editor.apply(split_grain(painted.data, [(0, 7), (23, 7)]), "Split")
+    assert set(editor.boundaries.table.index) == {1, 2, 3, 4}
+    editor.undo()
+    assert editor.apply(split_grain(painted.data, [(0, 4), (23, 4)]), "Split")
+    assert set(editor.boundaries.table.index) == {1, 2, 3, 5}
+    editor.undo()
+    assert editor.apply(split_grain(painted.data, [(0, 7), (23, 7)]), "Split")
+    assert set(editor.boundaries.table.index) == {1, 2, 3, 6}
+
+
+@pytest.mark.usefixtures("qapp")
+def test_an_id_that_has_a_result_is_not_given_to_another_boundary() -> None:
+    viewer, painted, layer, editor = document(grains_of_three())
+    assert editor.apply(split_grain(painted.data, [(0, 7), (23, 7)]), "Split")
+    layer.metadata[ly.OBJECT]["fit"] = fit_of(editor.boundaries)
+    layer.metadata = dict(layer.metadata)
+    editor.undo()
+    reopened = layers_of(session_of_viewer(viewer))
+    again = ViewerModel()
+    for layer_data in reopened:
+        again.add_layer(ly.made(layer_data))
+    other = editor_of(again, again.layers[layer.name])
+    assert other is not None
+    assert other.stale == {4}
+    assert other.apply(split_grain(painted.data, [(0, 4), (23, 4)]), "Split")
+    assert set(other.boundaries.table.index) == {1, 2, 3, 5}
+
+
+@pytest.mark.usefixtures("qapp")
+def test_what_no_longer_holds_is_still_known_after_other_changes_and_in_a_session() -> None:
+    viewer, painted, layer, editor = document(grains_of_three())
+    layer.metadata[ly.OBJECT]["fit"] = fit_of(editor.boundaries)
+    layer.metadata = dict(layer.metadata)
+    painted.paint((2, 15), 2)
+    editor.flush()
+    assert editor.stale == {1}
+    layer.metadata = dict(layer.metadata)  # as by a choice of colours
+    assert editor.stale == {1}
+    again = ViewerModel()
+    for layer_data in layers_of(session_of_viewer(viewer)):
+        again.add_layer(ly.made(layer_data))
+    other = editor_of(again, again.layers[layer.name])
+    assert other is not None
+    assert other.stale == {1}
+    assert again.layers[layer.name].metadata[ly.OBJECT]["stale"] == {1}
+
+
+@pytest.mark.usefixtures("qapp")
+def test_a_fit_of_boundaries_as_they_were_does_not_bring_their_pixels_back() -> None:
+    viewer, painted, layer, editor = document(grains_of_three())
+    fitted = editor.boundaries
+    assert editor.apply(split_grain(painted.data, [(0, 7), (23, 7)]), "Split")
+    placement = ly.Placement.of_pixel_size((PIXEL, PIXEL))
+    for layer_data in ly.fit_layers(fit_of(fitted), fitted, placement):
+        ly.show(viewer, layer_data)
+    assert editor_of(viewer, layer) is editor
+    assert np.array_equal(layer.data, editor.boundaries.labels)
+    assert 4 in layer.data
+    editor.undo()
+    assert np.array_equal(layer.data, fitted.labels)
+
+
+@pytest.mark.usefixtures("qapp")
+def test_an_editor_goes_with_its_viewer() -> None:
+    viewer, painted, layer, editor = document(grains_of_three())
+    painted.paint((2, 15), 2)
+    editor.flush()
+    tools_of(editor)
+    gone = [weakref.ref(one) for one in (viewer, layer, editor)]
+    del viewer, painted, layer, editor
+    gc.collect()
+    assert [one() for one in gone] == [None] * 3
+
+
 # --- any sequence of edits --------------------------------------------------------------------
 
 
@@ -237,7 +318,8 @@ class Editing(RuleBasedStateMachine):
                 assert now[label] == faces
                 assert table["state"][label] == before[1]["state"][label]
         new = set(table.index) - set(before[1].index)
-        assert not any(label <= max(before[1].index, default=0) for label in new)
+        assert not new & self.ever  # nor one that an undone edit had given
+        self.ever |= new
 
     def apply(self, edit: PixelEdit) -> None:
         before, outline = self.state(), outlines(self.editor.boundaries)

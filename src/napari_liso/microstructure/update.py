@@ -35,7 +35,9 @@ Ints = NDArray[np.int64]
 Box = tuple[slice, slice]
 
 
-def find_patch(before: Boundaries, drawn: ArrayLike, *, box: Box | None = None) -> Patch | None:
+def find_patch(
+    before: Boundaries, drawn: ArrayLike, *, box: Box | None = None, above: int = 0
+) -> Patch | None:
     """Find what other grains change in the boundaries.
 
     ``find_patch(b, drawn).apply(b)`` has the faces, lengths and normals of
@@ -56,6 +58,9 @@ def find_patch(before: Boundaries, drawn: ArrayLike, *, box: Box | None = None) 
     box
         Rows and columns outside of which `drawn` is the same as before; it is
         not looked at there. None: everywhere.
+    above
+        New ids are higher than this, too: such as the highest that an edit had given which
+        was taken back.
 
     Returns
     -------
@@ -73,7 +78,7 @@ def find_patch(before: Boundaries, drawn: ArrayLike, *, box: Box | None = None) 
         return None
     grains = _bridge(before, pixels)
     old, traced = _retrace(before, grains)
-    match = match_pieces(old, before.table, traced, _last_id(before) + 1)
+    match = match_pieces(old, before.table, traced, max(_last_id(before), above) + 1)
     if match.ids.max(initial=0) > MOST_IDS:
         raise ValueError(
             f"ids of boundaries end at {MOST_IDS} and this edit needs {match.ids.max()}: "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CORRECTIONS",
+    "EDITOR",
     "OBJECT",
     "PROVENANCE",
     "channel_of",
@@ -28,6 +29,8 @@ __all__ = [
 
 PROVENANCE = "napari_liso"
 OBJECT = "napari_liso_object"
+#: Key of ``metadata[OBJECT]`` of a boundaries layer: whatever edits them.
+EDITOR = "editor"
 #: Corrections of an isotope pair, kept with its counts: every dock and the fit use the same.
 CORRECTIONS = "napari_liso_corrections"
 

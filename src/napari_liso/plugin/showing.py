@@ -19,7 +19,7 @@ from napari_liso.plugin.boundary_colours import (
 from napari_liso.plugin.boundary_values import QUANTITIES, STEPS, values_of
 from napari_liso.plugin.from_layers import boundaries_from_layer, fit_from_layer
 from napari_liso.plugin.placement import SPATIAL, Placement
-from napari_liso.plugin.records import CORRECTIONS, OBJECT, PROVENANCE, role_of
+from napari_liso.plugin.records import CORRECTIONS, EDITOR, OBJECT, PROVENANCE, role_of
 from napari_liso.plugin.regions.far_field import FAR_FIELD
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ __all__ = [
 ]
 
 _COLOUR_BY = "colour_by"
+#: What a user chose for a boundaries layer, and keeps when boundaries are found anew.
+_CHOSEN = (_COLOUR_BY, "columns", "result_columns")
 
 _WITH_SCALE = ("fraction", "ratio", "half interval", "model", "residual", "permeability")
 
@@ -61,13 +63,14 @@ def update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
         if as_ours and not np.array_equal(limits, layer.contrast_limits):
             layer.contrast_limits = limits
     arguments["metadata"][PROVENANCE]["dressed"] = before.get("dressed", False)
-    if before.get(_COLOUR_BY):
-        arguments["metadata"][PROVENANCE][_COLOUR_BY] = before[_COLOUR_BY]
+    chosen = {key: before[key] for key in _CHOSEN if before.get(key)}
+    arguments["metadata"][PROVENANCE].update(chosen)
     kept, new = layer.metadata.get(OBJECT), arguments["metadata"].get(OBJECT)
     if isinstance(kept, dict) and isinstance(new, dict):
         new["selection"] = kept["selection"]  # views go on listening to the same one
-        if STEPS in kept:
-            new[STEPS] = kept[STEPS]  # whoever finds them looks which still hold
+        for key in (EDITOR, STEPS):  # who finds the steps looks which still hold
+            if key in kept:
+                new[key] = kept[key]
     # what was given to these counts by hand outlives other data of theirs
     kept_too = {k: v for k, v in layer.metadata.items() if k in (CORRECTIONS, FAR_FIELD)}
     layer.metadata = {**kept_too, **arguments["metadata"]}

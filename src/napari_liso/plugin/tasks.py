@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
 __all__ = ["Cancelled", "Task"]
+
+#: How long a program that ends waits for its threads, ms; a file that is written takes seconds.
+_PATIENCE = 60_000
 
 
 class Cancelled(Exception):
@@ -48,6 +54,7 @@ class Task(QObject):
 
         if self.running:
             raise RuntimeError("a computation is running already")
+        _end_before_python()
         self._abort = False
         self._worker = create_worker(_attempt, function, args, kwargs, _start_thread=False)
         self._worker.returned.connect(self._on_returned)
@@ -97,6 +104,19 @@ class Task(QObject):
         if self._worker is not None:
             self._worker = None
             self.running_changed.emit(False)
+
+
+@cache  # once in a program
+def _end_before_python() -> None:
+    """Let no thread outlive Python: what it would tell has gone then, and Qt aborts."""
+    atexit.register(_end_threads)
+
+
+def _end_threads() -> None:
+    from napari.qt.threading import WorkerBase
+
+    with contextlib.suppress(RuntimeError):  # after so long, let it go
+        WorkerBase.await_workers(_PATIENCE)
 
 
 def _attempt(

@@ -8,8 +8,9 @@ with napari's tools is followed in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
@@ -25,23 +26,26 @@ from napari_liso.plugin.from_layers import boundaries_from_layer, fit_from_layer
 from napari_liso.plugin.labelling.history import History, Outlines, Step
 from napari_liso.plugin.labelling.pixels import changed_box, make_slice, plane_of, write_pixels
 from napari_liso.plugin.layers.ebsd import with_ebsd
-from napari_liso.plugin.records import OBJECT, PROVENANCE, role_of
+from napari_liso.plugin.records import EDITOR, OBJECT, PROVENANCE, role_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels, Layer
 
+    from napari_liso.diffusion.results import DiffusionFit
     from napari_liso.microstructure.boundaries import Boundaries, State
     from napari_liso.microstructure.editing import PixelEdit
     from napari_liso.microstructure.update import Patch
 
 __all__ = ["BoundaryEditor", "editor_of"]
 
-#: Strokes of the brush are followed when the hand rests so long, ms.
+#: A stroke of the brush is followed so long after its end, ms.
+_AFTER_STROKE = 20
+#: Labels that came otherwise are followed when they have been the same for so long, ms.
 _REST = 120
 
-#: By the unique id of the boundaries layer.
-_EDITORS: dict[str, BoundaryEditor] = {}
+#: Of a boundary that had another outline when it was fitted; `Outlines` are 0 and above.
+_NO_OUTLINE = -1
 
 _GONE = (
     "The grains that these boundaries were found in are gone, so they cannot be edited. "
@@ -76,15 +80,18 @@ class BoundaryEditor(QObject):
         self._strokes = 0
         self._outlines = Outlines()
         self._outlines_of: WeakKeyDictionary[Boundaries, dict[int, int]] = WeakKeyDictionary()
+        self._fit: DiffusionFit | None = None
         self._fitted: dict[int, int] | None = None  # outlines of what was fitted
+        self._last_id = 0  # that was ever given
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
-        self._rest.setInterval(_REST)
         self._rest.timeout.connect(self.flush)
         self._boundaries = boundaries_from_layer(layer)
-        self._adopt()
+        known = layer.metadata[OBJECT].get("stale") or ()  # as of a session that was opened
+        self._adopt(dict.fromkeys(known, _NO_OUTLINE))
         make_slice(layer)
         layer.events.metadata.connect(self._on_metadata)
+        viewer.layers.events.removed.connect(self._on_removed)
         self._link()
 
     # --- what the docks ask for ---------------------------------------------------------------
@@ -202,8 +209,7 @@ class BoundaryEditor(QObject):
         box = changed_box(self._boundaries.drawn, plane)
         if box is None:
             return
-        drawn = plane.astype(self._boundaries.drawn.dtype)
-        patch = self._patch(drawn, box)
+        patch = self._patch(plane, box)
         if patch is None:
             self._show_grains(strokes, back=True)
         else:
@@ -213,13 +219,17 @@ class BoundaryEditor(QObject):
         """Stop following the layers."""
         self._unlink()
         self.layer.events.metadata.disconnect(self._on_metadata)
+        self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.layer.metadata[OBJECT].pop(EDITOR, None)
 
     # --- one step ------------------------------------------------------------------------------
 
     def _patch(self, drawn: NDArray[Any], box: tuple[slice, slice]) -> Patch | None:
         """Return what other grains change, or say why they cannot be had."""
+        fit = fit_from_layer(self.layer)
+        fitted = 0 if fit is None else max(fit.table.index.tolist(), default=0)
         try:
-            patch = find_patch(self._boundaries, drawn, box=box)
+            patch = find_patch(self._boundaries, drawn, box=box, above=max(self._last_id, fitted))
         except ValueError as error:
             self.refused.emit(f"Taken back: {error}")
             return None
@@ -239,6 +249,7 @@ class BoundaryEditor(QObject):
 
     def _do(self, patch: Patch, what: str, strokes: int) -> None:
         """Take over a new geometry as one step."""
+        self._last_id = max(self._last_id, *patch.added.tolist(), 0)
         outlines = self._outlines.renew(_touched(patch))
         self._history.push(Step(what, patch, strokes=strokes, outlines=outlines))
         self._boundaries = self._oriented(patch, patch.apply(self._boundaries))
@@ -302,10 +313,8 @@ class BoundaryEditor(QObject):
         """Show the boundaries as they are now and tell the docks."""
         boundaries = self._boundaries
         self._outlines_of[boundaries] = self._outlines.numbers()
-        shown = plane_of(self.layer)
-        if patch is not None and shown is not None:
-            pixels = np.flatnonzero(shown != boundaries.labels)
-            write_pixels(self.layer, pixels, boundaries.labels.ravel()[pixels])
+        if patch is not None:
+            write_pixels(self.layer, patch.labels.index, patch.labels.after)
         fit, stale = fit_from_layer(self.layer), self.stale
         shared = self.layer.metadata[OBJECT]
         shared["boundaries"], shared["stale"] = boundaries, stale
@@ -318,24 +327,36 @@ class BoundaryEditor(QObject):
         self.changed.emit(patch)
         self.history_changed.emit()
 
+    def _show_labels(self) -> None:
+        """Bring all pixels of the boundaries layer up to date."""
+        shown = plane_of(self.layer)
+        if shown is not None and shown.shape == self._boundaries.labels.shape:
+            pixels = np.flatnonzero(shown != self._boundaries.labels)
+            write_pixels(self.layer, pixels, self._boundaries.labels.ravel()[pixels])
+
     def _on_metadata(self, event: object = None) -> None:
         """Notice boundaries found anew, or a fit."""
         if isalive(self) and not self._writing and role_of(self.layer) == "boundaries":
             self._adopt()
 
-    def _adopt(self) -> None:
-        """Take over the boundaries that the layer was given."""
+    def _adopt(self, stale: Mapping[int, int] = MappingProxyType({})) -> None:
+        """Take over the boundaries that the layer was given; `stale`: outlines to differ from."""
         given = boundaries_from_layer(self.layer)
         if given is not self._boundaries and given not in self._outlines_of:
             self._boundaries = given  # found anew
             self._history.clear()
-            self._outlines, self._fitted = Outlines(), None
+            self._outlines, self._last_id = Outlines(), 0
+            self._fit = self._fitted = None
             self._unlink()
             self._link()
         self._outlines_of.setdefault(given, self._outlines.numbers())
-        fitted = fit_from_layer(self.layer) is not None
-        self._fitted = self._outlines_of[given] if fitted else None
+        fit = fit_from_layer(self.layer)
+        if fit is not self._fit:  # of these boundaries, also if they were edited meanwhile
+            self._fit = fit
+            self._fitted = None if fit is None else {**self._outlines_of[given], **stale}
+        self._last_id = max(self._last_id, *self._boundaries.table.index.tolist(), 0)
         if given is not self._boundaries:  # edited while the fit was running
+            self._show_labels()
             self._publish(None)
         self.layer.metadata[OBJECT]["stale"] = self.stale
         self.history_changed.emit()
@@ -360,15 +381,13 @@ class BoundaryEditor(QObject):
         make_slice(found)
         found.events.paint.connect(self._on_paint)
         found.events.set_data.connect(self._on_set_data)
-        self.viewer.layers.events.removed.connect(self._on_removed)
-        self._rest.start()  # it may have been painted since
+        self._rest.start(_REST)  # it may have been painted since
         return True
 
     def _unlink(self) -> None:
         if self.grains is not None:
             self.grains.events.paint.disconnect(self._on_paint)
             self.grains.events.set_data.disconnect(self._on_set_data)
-            self.viewer.layers.events.removed.disconnect(self._on_removed)
         self.grains, self._strokes = None, 0
         self._rest.stop()
 
@@ -376,15 +395,19 @@ class BoundaryEditor(QObject):
         """Count the strokes; what they painted is looked up when the hand rests."""
         if isalive(self) and not self._writing:
             self._strokes += 1
-            self._rest.start()
+            self._rest.start(_AFTER_STROKE)
 
     def _on_set_data(self, event: object = None) -> None:
         """Notice labels that came otherwise: new data, or napari's own undo."""
-        if isalive(self) and not self._writing:
-            self._rest.start()
+        if isalive(self) and not self._writing and not self._strokes:
+            self._rest.start(_REST)
 
     def _on_removed(self, event: object = None) -> None:
-        if isalive(self) and self.grains is not None and self.grains not in self.viewer.layers:
+        if not isalive(self):
+            return
+        if self.layer not in self.viewer.layers:
+            self.close()
+        elif self.grains is not None and self.grains not in self.viewer.layers:
             self._unlink()
             self._history.clear()
             self.history_changed.emit()
@@ -409,19 +432,11 @@ def editor_of(viewer: ViewerModel, layer: Layer | None) -> BoundaryEditor | None
         return None
     if not isinstance(layer.metadata.get(OBJECT), dict) or layer not in viewer.layers:
         return None
-    key = str(layer.unique_id)
-    editor = _EDITORS.get(key)
-    if editor is None or not isalive(editor):
-        _EDITORS[key] = editor = BoundaryEditor(viewer, cast("Labels", layer))
-        viewer.layers.events.removed.connect(_forget_removed)
+    editor: BoundaryEditor | None = layer.metadata[OBJECT].get(EDITOR)
+    if editor is None or not isalive(editor) or editor.layer.unique_id != layer.unique_id:
+        editor = BoundaryEditor(viewer, cast("Labels", layer))
+        layer.metadata[OBJECT][EDITOR] = editor  # so that it lives as long as its layer
     return editor
-
-
-def _forget_removed(event: Any) -> None:
-    """Let the editor of a removed layer go."""
-    editor = _EDITORS.pop(str(getattr(event.value, "unique_id", "")), None)
-    if editor is not None and isalive(editor):
-        editor.close()
 
 
 def _touched(patch: Patch) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ class Step:
     tables: tuple[pd.DataFrame, pd.DataFrame] | None = None
     outlines: tuple[dict[int, int], dict[int, int]] = ({}, {})
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
-        """Memory that it holds, roughly."""
+        """Memory that it holds, roughly; asked for with every later edit."""
         if self.patch is not None:
             return self.patch.nbytes
         return sum(int(table.memory_usage().sum()) for table in self.tables or ())
