@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_liso.microstructure.merging import SCALE, Field, Regions, fit_planes, renumber
@@ -44,26 +45,40 @@ def move_borders(
     """
     labels = renumber(regions)
     pad = int(_REACH * width) + 1
+    kernel = np.exp(-0.5 * (np.arange(-pad, pad + 1) / width) ** 2)
+    kernel /= kernel.sum()
     for _ in range(sweeps):
-        planes = fit_planes(field, labels)
-        best = np.full(labels.shape, -np.inf)
-        moved = labels.copy()
-        for k, box in enumerate(ndimage.find_objects(labels + 1)):
-            grown = tuple(slice(max(s.start - pad, 0), s.stop + pad) for s in box)
-            share = ndimage.gaussian_filter(
-                (labels[grown] == k).astype(np.float64), width, mode="nearest", truncate=_REACH
-            )
-            y, x = np.nonzero(share > _NEAR)
-            bonus = stiffness * share[y, x]
-            y, x = y + grown[0].start, x + grown[1].start
-            predicted = planes[k, 0] + (planes[k, 1] * y + planes[k, 2] * x) / SCALE
-            score = bonus + field.score(y, x, predicted)
-            better = score > best[y, x]
-            y, x = y[better], x[better]
-            best[y, x] = score[better]
-            moved[y, x] = k
+        moved = _moved(field, labels, kernel, stiffness)
         changed = int((moved != labels).sum())
         labels = renumber(moved)
         if changed < 2e-4 * labels.size:
             break
     return labels
+
+
+def _moved(
+    field: Field, labels: Regions, kernel: NDArray[np.float64], stiffness: float
+) -> Regions:
+    """One sweep."""
+    planes = fit_planes(field, labels).tolist()
+    weight, response = field.weight.ravel(), field.response.ravel()
+    best = np.full(labels.size, -np.inf)
+    moved = labels.flatten()
+    pad, columns = len(kernel) // 2, labels.shape[1]
+    for k, box in enumerate(ndimage.find_objects(labels + 1)):
+        grown = tuple(slice(max(s.start - pad, 0), s.stop + pad) for s in box)
+        share = (labels[grown] == k).astype(np.float32)
+        for axis in (0, 1):
+            share = ndimage.correlate1d(share, kernel, axis=axis, mode="nearest")
+        # Where a region has nearly all of the kernel, no other has enough to come in.
+        y, x = np.nonzero((share > _NEAR) & (share < 1 - _NEAR))
+        bonus = stiffness * share[y, x]
+        y, x = y + grown[0].start, x + grown[1].start
+        at = y * columns + x
+        predicted = planes[k][0] + (planes[k][1] / SCALE) * y + (planes[k][2] / SCALE) * x
+        score = bonus + predicted * (response[at] - 0.5 * weight[at] * predicted)
+        better = score > best[at]
+        at = at[better]
+        best[at] = score[better]
+        moved[at] = k
+    return moved.reshape(labels.shape)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label
 
-from napari_liso.microstructure.merging import SCALE, SLOPE_PRECISION, Field, Regions, renumber
+from napari_liso.microstructure.merging import SCALE, Field, Regions, explained
 
 __all__ = ["cut_regions"]
 
@@ -64,7 +64,7 @@ def cut_regions(
         active = _cut_once(field, labels, active, at_least, smallest)
         if len(active) == 0:
             break
-    return renumber(label(labels + 1, connectivity=1).astype(np.int64))
+    return label(labels + 1, connectivity=1).astype(np.int64) - 1
 
 
 def _cut_once(
@@ -123,22 +123,10 @@ def _best_offset(
         below.append(part)
         above.append(total[owner] - part)
         whole.append(total)
-    gain = _explained(below[1:]) + _explained(above[1:]) - _explained(whole[1:])[owner]
+    gain = explained(below[1:]) + explained(above[1:]) - explained(whole[1:])[owner]
     gain[(below[0] < smallest - 0.5) | (above[0] < smallest - 0.5)] = -np.inf
     best = np.maximum.reduceat(gain, start[:-1])
     at = np.nonzero(gain == best[owner])[0]
     first = np.full(count, -1, dtype=np.int64)
     first[owner[at[::-1]]] = at[::-1]
     return best, (first - start[:-1] + low).astype(np.float64)
-
-
-def _explained(sums: list[_Float]) -> _Float:
-    """Weighted sum of squares that a plane accounts for, by elimination of the constant."""
-    one, y, x, yy, yx, xx, value, value_y, value_x = sums
-    one = one + 1e-9
-    a = yy + SLOPE_PRECISION - y * y / one
-    b = yx - y * x / one
-    c = xx + SLOPE_PRECISION - x * x / one
-    u, v = value_y - y * value / one, value_x - x * value / one
-    slopes = (c * u * u - 2 * b * u * v + a * v * v) / np.maximum(a * c - b * b, 1e-9)
-    return np.asarray(value * value / one + slopes, dtype=np.float64)

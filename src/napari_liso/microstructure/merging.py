@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +15,9 @@ from skimage.measure import label
 
 __all__ = [
     "SCALE",
-    "SLOPE_PRECISION",
     "Field",
     "Regions",
+    "explained",
     "explained_by_planes",
     "fit_planes",
     "merge_regions",
@@ -25,9 +28,10 @@ __all__ = [
 #: Length in pixels over which the signal of a grain may change by one standard
 #: deviation of the prior, so that small regions do not chase noise with their planes.
 SCALE = 15.0
-SLOPE_PRECISION = 5.0
+_SLOPE_PRECISION = 5.0
 
 Regions = NDArray[np.int64]
+_Number = TypeVar("_Number", float, NDArray[np.float64])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,48 +63,71 @@ class Field:
         """Log likelihood of pixels given predictions, without what does not depend on them."""
         return predicted * (self.response[y, x] - 0.5 * self.weight[y, x] * predicted)
 
+    @cached_property
+    def running(self) -> NDArray[np.float64]:
+        """Sums of weight * (1, x, xx) and response * (1, x) from the left (5, y, x + 1)."""
+        x = np.arange(self.weight.shape[1]) / SCALE
+        height, width = self.weight.shape
+        running = np.zeros((5, height, width + 1))
+        for out, values in zip(
+            running,
+            (self.weight, self.weight * x, self.weight * x**2, self.response, self.response * x),
+            strict=True,
+        ):
+            np.cumsum(values, axis=1, out=out[:, 1:])
+        return running
 
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """Sums over the pixels of each region that the fit of a plane (1, y, x) needs."""
 
-    moments: NDArray[np.float64]
-    response: NDArray[np.float64]
+def explained(sums: Sequence[_Number]) -> _Number:
+    """Weighted sum of squares that a plane accounts for, by elimination of the constant.
 
-    @property
-    def _regular(self) -> NDArray[np.float64]:
-        # The tiny entry keeps regions without any weight solvable.
-        return self.moments + np.diag([1e-9, SLOPE_PRECISION, SLOPE_PRECISION])
+    Parameters
+    ----------
+    sums
+        Nine numbers or arrays: sums of weight times 1, y, x, yy, yx, xx, and of
+        response times 1, y, x, from any origin, y and x divided by `SCALE`.
 
-    def planes(self) -> NDArray[np.float64]:
-        """Coefficients (region, 3)."""
-        planes = np.linalg.solve(self._regular, self.response[..., None])[..., 0]
-        return np.asarray(planes, dtype=np.float64)
-
-    def explained(self) -> NDArray[np.float64]:
-        """Weighted sum of squares (region,) that the planes account for."""
-        return np.asarray((self.planes() * self.response).sum(axis=-1), dtype=np.float64)
+    Returns
+    -------
+    float or ndarray
+        2 ln L above that of zeros, the prior of the slopes included.
+    """
+    one, y, x, yy, yx, xx, value, value_y, value_x = sums
+    one = one + 1e-9  # a region without any weight stays solvable
+    a = yy + _SLOPE_PRECISION - y * y / one
+    b = yx - y * x / one
+    c = xx + _SLOPE_PRECISION - x * x / one
+    u, v = value_y - y * value / one, value_x - x * value / one
+    return value * value / one + (c * u * u - 2 * b * u * v + a * v * v) / (a * c - b * b)
 
 
 def renumber(regions: NDArray[np.integer[Any]]) -> Regions:
-    """Labels 0..N-1 in the order of the old ones."""
-    return np.unique(regions, return_inverse=True)[1].reshape(regions.shape)
+    """Labels 0..N-1 in the order of the old ones, which are 0 or more."""
+    there = np.bincount(regions.ravel()) > 0
+    new: Regions = np.cumsum(there, dtype=np.int64)[regions] - 1
+    return new
 
 
 def overlay(one: Regions, other: Regions) -> Regions:
     """Labels 0..N-1 of the connected pieces that the borders of both leave."""
     both = one * (int(other.max()) + 1) + other
-    return renumber(label(both + 1, connectivity=1).astype(np.int64))
+    return label(both + 1, connectivity=1).astype(np.int64) - 1
 
 
 def fit_planes(field: Field, regions: Regions) -> NDArray[np.float64]:
     """Coefficients (region, 3) of 1, y / SCALE, x / SCALE."""
-    return _region_sums(field, regions).planes()
+    one, y, x, yy, yx, xx, value, value_y, value_x = _region_sums(field, regions)
+    one = one + 1e-9
+    a, b = yy + _SLOPE_PRECISION - y * y / one, yx - y * x / one
+    c = xx + _SLOPE_PRECISION - x * x / one
+    u, v = value_y - y * value / one, value_x - x * value / one
+    slope_y, slope_x = np.array([c * u - b * v, a * v - b * u]) / (a * c - b * b)
+    return np.stack([(value - y * slope_y - x * slope_x) / one, slope_y, slope_x], axis=1)
 
 
 def explained_by_planes(field: Field, regions: Regions) -> NDArray[np.float64]:
     """2 ln L of each region under its plane, above that of a map of zeros."""
-    return _region_sums(field, regions).explained()
+    return explained(list(_region_sums(field, regions)))
 
 
 def merge_regions(
@@ -132,67 +159,75 @@ def merge_regions(
     ndarray
         Labels, renumbered from 0.
     """
-    sums = _region_sums(field, regions)
-    moments, response = sums.moments, sums.response
-    explained = sums.explained()
-    borders = _borders(regions, len(explained), credit)
-    version = np.zeros(len(explained), dtype=np.int64)
-    parent = np.arange(len(explained))
-    heap: list[tuple[float, int, int, int, int]] = []
-
-    def candidates(a: int, others: list[int]) -> list[tuple[float, int, int, int, int]]:
-        b = np.array(others, dtype=np.int64)
-        both = _Sums(moments[a] + moments[b], response[a] + response[b])
-        border = np.array([borders[a][other] for other in others])
-        evidence = explained[a] + explained[b] - both.explained() + border[:, 1]
-        order = evidence / border[:, 0]
-        return [
-            (order[i], a, others[i], version[a], version[others[i]])
-            for i in np.nonzero(evidence < at_least)[0].tolist()
-        ]
-
-    for a in range(len(borders)):
-        later = [b for b in borders[a] if b > a]
-        if later:
-            heap += candidates(a, later)
+    table = _region_sums(field, regions)
+    one, two, faces, brought = _borders(regions, table.shape[1], credit)
+    alone = explained(list(table))
+    gain = alone[one] + alone[two] - explained(list(table[:, one] + table[:, two])) + brought
+    pairs = zip(one.tolist(), two.tolist(), faces.tolist(), brought.tolist(), strict=True)
+    borders: list[dict[int, tuple[float, float]]] = [{} for _ in alone]
+    for a, b, length, extra in pairs:
+        borders[a][b] = borders[b][a] = (length, extra)
+    weak = np.nonzero(gain < at_least)[0]
+    # Entries are (order, region, region, versions of both); a version of -1 is gone.
+    heap = [
+        (order, a, b, 0, 0)
+        for order, a, b in zip(
+            (gain / faces)[weak].tolist(), one[weak].tolist(), two[weak].tolist(), strict=True
+        )
+    ]
     heapq.heapify(heap)
+    sums, value = [tuple(column) for column in table.T.tolist()], alone.tolist()
+    version, parent = [0] * len(value), np.arange(len(value))
     while heap:
         _, a, b, version_a, version_b = heapq.heappop(heap)
         if version[a] != version_a or version[b] != version_b:
             continue
         parent[b] = a
-        moments[a] += moments[b]
-        response[a] += response[b]
-        explained[a] = _Sums(moments[a], response[a]).explained()
+        sums[a] = _added(sums[a], sums[b])
+        value[a] = explained(sums[a])
         version[a] += 1
         version[b] = -1
         _join(borders, a, b)
-        if borders[a]:
-            for entry in candidates(a, list(borders[a])):
+        for other, (length, extra) in borders[a].items():
+            both = explained(_added(sums[a], sums[other]))
+            evidence = value[a] + value[other] - both + extra
+            if evidence < at_least:
+                entry = (evidence / length, a, other, version[a], version[other])
                 heapq.heappush(heap, entry)
     return renumber(_roots(parent)[regions])
 
 
-def _region_sums(field: Field, regions: Regions) -> _Sums:
+def _added(one: tuple[float, ...], two: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(map(operator.add, one, two))
+
+
+def _region_sums(field: Field, regions: Regions) -> NDArray[np.float64]:
+    """Sums (9, region) as `explained` wants them, from running sums at the ends of runs."""
+    height, width = regions.shape
+    first = np.ones((height, width), dtype=bool)
+    first[:, 1:] = regions[:, 1:] != regions[:, :-1]
+    start = np.flatnonzero(first)
+    region = regions.ravel()[start]
+    row = start // width
+    # Rows of the running sums are longer by one.
+    left = start + row
+    right = np.append(start[1:], height * width) + row
+    flat = field.running.reshape(5, -1)
+    w, wx, wxx, r, rx = flat[:, right] - flat[:, left]
+    y = row / SCALE
     count = int(regions.max()) + 1
-    flat = regions.ravel()
-    y, x = np.indices(regions.shape, dtype=np.float64).reshape(2, -1) / SCALE
-    basis = [np.ones_like(y), y, x]
-    weight, value = field.weight.ravel(), field.response.ravel()
-    moments = np.empty((count, 3, 3))
-    response = np.empty((count, 3))
-    for i in range(3):
-        response[:, i] = np.bincount(flat, value * basis[i], minlength=count)
-        for j in range(i + 1):
-            sums = np.bincount(flat, weight * basis[i] * basis[j], minlength=count)
-            moments[:, i, j] = moments[:, j, i] = sums
-    return _Sums(moments, response)
+    return np.stack(
+        [
+            np.bincount(region, values, minlength=count)
+            for values in (w, w * y, wx, w * y**2, wx * y, wxx, r, r * y, rx)
+        ]
+    )
 
 
 def _borders(
     regions: Regions, count: int, credit: NDArray[np.float64] | None
-) -> list[dict[int, tuple[float, float]]]:
-    """For every region its neighbours, the pixel faces they share, and the credit of these."""
+) -> tuple[Regions, Regions, Regions, NDArray[np.float64]]:
+    """Pairs of neighbours, the pixel faces they share, and the credit of these."""
     codes, brought = [], []
     for here, there in (
         (np.s_[:-1], np.s_[1:]),
@@ -204,17 +239,11 @@ def _borders(
         if credit is not None:
             brought.append(np.maximum(credit[here], credit[there])[differ])
     code, place, length = np.unique(np.concatenate(codes), return_inverse=True, return_counts=True)
-    total = (
-        np.zeros(len(code))
-        if credit is None
-        else np.bincount(place, np.concatenate(brought), minlength=len(code))
-    )
-    borders: list[dict[int, tuple[float, float]]] = [{} for _ in range(count)]
+    total = np.zeros(len(code))
+    if credit is not None:
+        total += np.bincount(place, np.concatenate(brought), minlength=len(code))
     first, second = np.divmod(code, count)
-    pairs = zip(first.tolist(), second.tolist(), length.tolist(), total.tolist(), strict=True)
-    for a, b, faces, extra in pairs:
-        borders[a][b] = borders[b][a] = (faces, extra)
-    return borders
+    return first, second, length, total
 
 
 def _join(borders: list[dict[int, tuple[float, float]]], a: int, b: int) -> None:
