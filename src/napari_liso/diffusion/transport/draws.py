@@ -171,15 +171,18 @@ def _with_ends(
     diffusivity: FloatArray,
     notes: tuple[str, ...],
 ) -> CoefficientDraws:
-    verdicts = np.array([e.verdict for e in estimates])
-    every = {*verdicts.tolist(), fit.diffusivity.verdict, fit.population.centre.verdict}
+    every = {
+        *(e.verdict for e in estimates),
+        fit.diffusivity.verdict,
+        fit.population.centre.verdict,
+    }
     return CoefficientDraws(
         ids=fit.table.index.to_numpy(dtype=np.int64),
         permeability=permeability,
         diffusivity=diffusivity,
-        open_below=verdicts == "upper_bound",
-        open_above=verdicts == "lower_bound",
-        diffusivity_open=fit.diffusivity.verdict == "lower_bound",
+        open_below=np.array([e.lower <= 0 for e in estimates], dtype=bool),
+        open_above=np.array([np.isinf(e.upper) for e in estimates], dtype=bool),
+        diffusivity_open=bool(np.isinf(fit.diffusivity.upper)),
         trusted=every != {"unresolved"},
         notes=notes,
     )

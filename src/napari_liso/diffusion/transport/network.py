@@ -88,14 +88,21 @@ class Network:
         """Effective diffusivity in m2/s of a conductance in m2/s."""
         return conductance * self.length / self.width
 
+    def image(self, values: FloatArray) -> FloatArray:
+        """Put values of all unknowns on the map, NaN outside the grains, (y, x)."""
+        whole = np.full(self.crystal.shape[0] * self.crystal.shape[1], np.nan)
+        whole[self.crystal.pixel[:-2]] = values[:-2]
+        return whole.reshape(self.crystal.shape)
+
     def straight(self, permeability: FloatArray, diffusivity: float) -> float:
         """Effective diffusivity if lithium went straight on: the brick layer of this map.
 
         1/D_eff = 1/D + (1/L) sum_b crossings_b / k_b.
         """
+        met = self.crossings > 0
         with np.errstate(divide="ignore"):
-            barriers = float((self.crossings / permeability).sum())
-        return 1.0 / (1.0 / diffusivity + barriers / self.length)
+            barriers = (self.crossings[met] / permeability[met]).sum()
+            return float(1.0 / (1.0 / np.float64(diffusivity) + barriers / self.length))
 
     def kappa(self, permeability: FloatArray, diffusivity: float) -> FloatArray:
         """Conductance of all contacts in m/s; k of 0 and inf allowed."""

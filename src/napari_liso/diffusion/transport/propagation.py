@@ -122,10 +122,18 @@ def drawn(estimate: Estimate, z: FloatArray) -> FloatArray:
         bound stands for under a flat prior on 1/x >= 0. An upper bound: the same of x.
     z
         Standard normal, any shape.
+
+    Raises
+    ------
+    ValueError
+        If both ends are open.
     """
-    if estimate.verdict == "lower_bound":
+    below, above = estimate.lower <= 0, bool(np.isinf(estimate.upper))
+    if below and above:
+        raise ValueError("a quantity with two open ends cannot be drawn")
+    if above:
         return NORMAL_95 * estimate.lower / np.maximum(np.abs(z), 1e-9)
-    if estimate.verdict == "upper_bound":
+    if below:
         return estimate.upper / NORMAL_95 * np.maximum(np.abs(z), 1e-9)
     down = np.log(estimate.value / estimate.lower) / NORMAL_95
     up = np.log(estimate.upper / estimate.value) / NORMAL_95
