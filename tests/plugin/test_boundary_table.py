@@ -1,8 +1,7 @@
-"""The table of boundaries in a dock: steps, sorting, filter, states, notes, colours, CSV."""
+"""The table of boundaries in a dock: steps, sorting, filter, states, notes."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,72 +15,29 @@ from qtpy.QtWidgets import QLineEdit
 import napari_liso as liso
 from napari_liso.microstructure.boundaries import find_boundaries
 from napari_liso.microstructure.profiles import boundary_steps
-from napari_liso.plugin import boundary_colours as bc
-from napari_liso.plugin import layers as ly
 from napari_liso.plugin.boundary_values import boundary_values, steps_of
 from napari_liso.plugin.labelling.editor import editor_of
 from napari_liso.plugin.saving import restore, session_of_viewer
-from napari_liso.plugin.showing import colour_mode
 from napari_liso.plugin.widgets.boundary_cells import cell_text
 from napari_liso.plugin.widgets.boundary_model import BoundaryModel
-from napari_liso.plugin.widgets.main import AllSteps, BoundaryDock
+from napari_liso.plugin.widgets.main import BoundaryDock
 
-from .conftest import PIXEL, fit_of, grains_of_three, warned
-
-_ASCENDING, _DESCENDING = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
-
-
-def add_counts(viewer: ViewerModel, fractions: tuple[float, ...] = (0.8, 0.3, 0.6)) -> None:
-    """100 counts a pixel, with a fraction for each of three grains."""
-    n6 = np.rint(100 * np.array([0, *fractions])[grains_of_three()]).astype(int)
-    placement = {"scale": (0.5, 0.5), "units": ("um", "um")}
-    viewer.add_image(n6, name="6Li", **placement)
-    viewer.add_image(100 - n6, name="7Li", **placement)
-
-
-def add_found(viewer: ViewerModel, grains: np.ndarray | None = None) -> Any:
-    """Grains and their boundaries."""
-    grains = grains_of_three() if grains is None else grains
-    placement = ly.Placement.of_pixel_size((PIXEL, PIXEL))
-    ly.show(viewer, ly.grains_layer(grains, placement))
-    found = find_boundaries(grains, PIXEL)
-    return ly.show(viewer, ly.boundaries_layer(found, placement, sources=["Grains"]))
-
-
-def add_fit(viewer: ViewerModel) -> None:
-    found = find_boundaries(grains_of_three(), PIXEL)
-    for layer_data in ly.fit_layers(
-        fit_of(found), found, ly.Placement.of_pixel_size((PIXEL,) * 2)
-    ):
-        ly.show(viewer, layer_data)
+from .boundary_bench import (
+    ASCENDING,
+    DESCENDING,
+    add_fit,
+    add_found,
+    column,
+    dock_on_three_grains,
+    sort_by,
+    states,
+)
+from .conftest import PIXEL, warned
 
 
 @pytest.fixture
 def bench(viewer: ViewerModel, qtbot: Any) -> BoundaryDock:
-    add_counts(viewer)
-    add_found(viewer)
-    dock = BoundaryDock(viewer)
-    qtbot.addWidget(dock)
-    qtbot.waitUntil(lambda: not dock.boundaries.steps.busy, timeout=10_000)
-    return dock
-
-
-def column(dock: BoundaryDock, key: str) -> list[str]:
-    """What a column of the table shows, from top to bottom."""
-    model = dock.boundaries.table.rows
-    place = model.columns.index(key)
-    return [str(model.index(row, place).data()) for row in range(model.rowCount())]
-
-
-def states(dock: BoundaryDock) -> list[str]:
-    found = dock.context.current_boundaries()
-    assert found is not None
-    return found.table["state"].tolist()
-
-
-def sort_by(dock: BoundaryDock, key: str, order: Qt.SortOrder = _ASCENDING) -> None:
-    table = dock.boundaries.table
-    table.sortByColumn(table.rows.columns.index(key), order)
+    return dock_on_three_grains(viewer, qtbot)
 
 
 # --- steps ---
@@ -170,11 +126,11 @@ def test_two_docks_with_other_counts_do_not_take_turns(
 def test_every_column_sorts(bench: BoundaryDock) -> None:
     sort_by(bench, "step")
     assert column(bench, "id") == ["3", "2", "1"]
-    sort_by(bench, "step", _DESCENDING)
+    sort_by(bench, "step", DESCENDING)
     assert column(bench, "id") == ["1", "2", "3"]
-    sort_by(bench, "length", _DESCENDING)
+    sort_by(bench, "length", DESCENDING)
     assert column(bench, "id")[0] == "3"
-    sort_by(bench, "grains", _DESCENDING)
+    sort_by(bench, "grains", DESCENDING)
     assert column(bench, "grains") == ["2 | 3", "1 | 3", "1 | 2"]
     bench.boundaries.table.set_state([2], "exclude")
     sort_by(bench, "state")
@@ -184,7 +140,7 @@ def test_every_column_sorts(bench: BoundaryDock) -> None:
     assert bench.boundaries.order() == [2, 1, 3]
 
 
-@pytest.mark.parametrize("order", [_ASCENDING, _DESCENDING])
+@pytest.mark.parametrize("order", [ASCENDING, DESCENDING])
 def test_numbers_sort_as_numbers_and_none_comes_last(order: Qt.SortOrder) -> None:
     found = find_boundaries(np.arange(1, 13)[None, :].repeat(3, axis=0), PIXEL)
     steps = boundary_steps(found, np.ones((3, 12), int), np.ones((3, 12), int))
@@ -195,7 +151,7 @@ def test_numbers_sort_as_numbers_and_none_comes_last(order: Qt.SortOrder) -> Non
     model.set_values(boundary_values(found, steps=steps))
     for place, number in ((1, steps["step"]), (2, steps["step"].abs())):
         model.sort(place, order)
-        expected = number.sort_values(ascending=order == _ASCENDING, na_position="last")
+        expected = number.sort_values(ascending=order == ASCENDING, na_position="last")
         assert model.shown_ids == expected.index.tolist()
 
 
@@ -351,6 +307,24 @@ def test_columns_are_chosen_and_what_is_known_comes_by_itself(
     assert table.shown_columns[:3] == ["id", "grains", "length"]
 
 
+def test_the_choice_of_columns_is_kept_with_the_boundaries(
+    bench: BoundaryDock, viewer: ViewerModel, qtbot: Any, tmp_path: Path
+) -> None:
+    wanted = ["id", "length", "curvature"]
+    for key in ("grains", "step"):
+        bench.boundaries.table.show_column(key, False)
+    bench.boundaries.table.show_column("curvature")
+    assert bench.boundaries.table.shown_columns == wanted
+    second = BoundaryDock(viewer)
+    qtbot.addWidget(second)
+    assert second.boundaries.table.shown_columns == wanted
+    restored = ViewerModel()
+    restore(restored, liso.load(liso.save(tmp_path / "a.liso", session_of_viewer(viewer))))
+    again = BoundaryDock(restored)
+    qtbot.addWidget(again)
+    assert again.boundaries.table.shown_columns == wanted
+
+
 def test_no_number_is_cut(bench: BoundaryDock) -> None:
     table = bench.boundaries.table
     for key in ("sigma", "counts", "angle", "curvature", "state", "interval"):
@@ -378,7 +352,7 @@ def test_rows_are_selected_with_shift_and_ctrl(bench: BoundaryDock, qtbot: Any) 
     assert selection.current == 3
     click(1, Qt.KeyboardModifier.ControlModifier)
     assert selection.ids == (1, 3)
-    sort_by(bench, "id", _DESCENDING)
+    sort_by(bench, "id", DESCENDING)
     assert [i.data() for i in table.selectionModel().selectedRows()] == ["3", "1"]
     assert selection.ids == (1, 3)
 
@@ -400,114 +374,7 @@ def test_thousands_of_rows_make_the_texts_that_are_seen(
     monkeypatch.setattr(module, counted)
     rows = bench.boundaries.table.rows
     rows.set_values(values)
-    sort_by(bench, "length", _DESCENDING)
+    sort_by(bench, "length", DESCENDING)
     rows.set_filter("id > 100")
     assert rows.rowCount() == len(values) - 100
     assert 0 < len(made) < 3000
-
-
-# --- colours ---
-
-
-def test_colour_by_a_number_with_a_legend(
-    bench: BoundaryDock, viewer: ViewerModel, qtbot: Any
-) -> None:
-    second = AllSteps(viewer)
-    qtbot.addWidget(second)
-    layer = viewer.layers["Grain boundaries"]
-    part = bench.boundaries.colour_by
-    assert part.box.currentText() == "nothing: plain lines"
-    place = part.box.findText("step of the fraction")
-    part.box.setCurrentIndex(place)
-    part.box.activated.emit(place)
-    assert colour_mode(layer) == "step"
-    assert second.boundaries.list.colour_by.box.currentText() == "step of the fraction"
-    scale = part.legend.scale
-    assert scale is not None
-    assert "step" in scale.title
-    expected = scale.colours(np.array([0.5, 0.2, -0.3]))
-    assert np.allclose(layer.colormap.map(np.array([1, 2, 3], np.uint16)), expected)
-    bench.boundaries.table.set_state([2], "exclude")
-    assert np.allclose(layer.colormap.map(2), bc.EXCLUDED)
-    bench.context.selection.select([1])
-    assert np.allclose(layer.colormap.map(1), bc.SELECTED)
-    add_found(viewer)  # found anew: the choice stays
-    assert colour_mode(layer) in ("step", "plain")
-    qtbot.waitUntil(lambda: colour_mode(layer) == "step", timeout=10_000)
-
-
-def test_k_follows_the_colours_of_its_image(dock: AllSteps, viewer: ViewerModel) -> None:
-    add_fit(viewer)
-    legend = dock.boundaries.list.colour_by.legend
-    image = viewer.layers["log10 k (m/s)"]
-    assert legend.scale is not None
-    assert (legend.scale.low, legend.scale.high) == pytest.approx(tuple(image.contrast_limits))
-    image.contrast_limits = (-12, -6)
-    assert (legend.scale.low, legend.scale.high) == (-12, -6)
-    layer = viewer.layers["Grain boundaries"]
-    assert np.allclose(layer.colormap.map(1), image.colormap.map((-8 + 12) / 6), atol=0.01)
-
-
-def test_the_legend_is_painted_in_its_colours(bench: BoundaryDock) -> None:
-    bench.boundaries.colour_by.choose("length")
-    bench.resize(380, 700)
-    bench.show()
-    legend = bench.boundaries.colour_by.legend
-    picture = legend.grab().toImage()
-    row = legend.fontMetrics().height() + 9
-    ends = [picture.pixelColor(x, row) for x in (17, picture.width() - 18)]
-    for colour, (r, g, b) in zip(ends, ((0, 255, 255), (255, 0, 255)), strict=True):
-        assert (
-            np.abs(np.subtract((colour.red(), colour.green(), colour.blue()), (r, g, b))).max()
-            < 15
-        )
-
-
-# --- CSV ---
-
-
-def test_csv_has_what_is_shown_with_units_and_its_origin(
-    bench: BoundaryDock, viewer: ViewerModel, tmp_path: Path
-) -> None:
-    add_fit(viewer)
-    bench.boundaries.filter.set_filter("id > 1")
-    sort_by(bench, "id", _DESCENDING)
-    said: list[str] = []
-    bench.boundaries.buttons.said.connect(said.append)
-    bench.boundaries.buttons.save(tmp_path / "b.csv")
-    assert said == ["2 rows were written to 'b.csv'."]
-    table = pd.read_csv(tmp_path / "b.csv", comment="#", index_col="id")
-    assert table.index.tolist() == [3, 2]
-    assert table["length_m"].tolist() == pytest.approx([7.5e-6, 6e-6])
-    assert table["step"].tolist() == pytest.approx([-0.3, 0.2])
-    assert table["k_m_per_s"].tolist() == pytest.approx([1e-6, 1e-7])
-    assert table["verdict"].tolist() == ["unresolved", "resolved"]
-    assert table["state"].tolist() == ["use", "use"]
-    head: dict[str, Any] = {}
-    for line in (tmp_path / "b.csv").read_text(encoding="utf-8").splitlines():
-        if line.startswith("# "):
-            head |= json.loads(line[2:])
-    assert head["filter"] == "id > 1"
-    assert head["steps_from"] == ["6Li", "7Li"]
-    assert head["pixel_size_m"] == [PIXEL, PIXEL]
-    assert head["fit"] == {"note": "made by a test"}
-
-
-def test_a_table_that_cannot_be_written_says_so(bench: BoundaryDock, tmp_path: Path) -> None:
-    bench.boundaries.buttons.save(tmp_path / "no such folder" / "b.csv")
-    assert bench.boundaries.message.text().startswith("⚠")
-
-
-def test_the_colours_come_back_with_a_session(
-    bench: BoundaryDock, viewer: ViewerModel, qtbot: Any, tmp_path: Path
-) -> None:
-    bench.boundaries.colour_by.choose("step")
-    shown = viewer.layers["Grain boundaries"].colormap.map(np.arange(4, dtype=np.uint16))
-    again = ViewerModel()
-    restore(again, liso.load(liso.save(tmp_path / "a.liso", session_of_viewer(viewer))))
-    dock = BoundaryDock(again)
-    qtbot.addWidget(dock)
-    layer = again.layers["Grain boundaries"]
-    qtbot.waitUntil(lambda: colour_mode(layer) == "step", timeout=10_000)
-    qtbot.waitUntil(lambda: not dock.boundaries.steps.busy)
-    assert np.allclose(layer.colormap.map(np.arange(4, dtype=np.uint16)), shown)

@@ -241,12 +241,14 @@ def test_small_grains_and_holes_go(found: BoundaryDock, viewer: ViewerModel) -> 
     layer.data_setitem(np.nonzero(np.pad(np.ones((3, 3)), ((5, 16), (5, 22)))), 9)
     layer.data_setitem(np.nonzero(np.pad(np.ones((3, 3)), ((17, 4), (20, 7)))), 0)
     assert {0, 9} < set(np.unique(labels(viewer)).tolist())
-    found.edit.size_box.setValue(3.0)  # um2: a pixel has 0.25, the pieces 2.25
-    found.edit.remove_islands()
-    found.edit.fill_holes()
+    found.edit.clean.size_box.setValue(3.0)  # um2: a pixel has 0.25, the pieces 2.25
+    found.edit.clean.remove_islands()
+    found.edit.clean.fill_holes()
     assert np.array_equal(labels(viewer), grains_of_three())
     found.edit.undo()
     assert 0 in labels(viewer)
+    found.edit.clean.remove_islands()
+    assert found.edit.message.text().startswith("No grain, and no separate piece of one, is")
 
 
 def test_the_states_and_steps_by_key(found: BoundaryDock, viewer: ViewerModel) -> None:
@@ -396,8 +398,8 @@ def test_what_lines_follow_unless_told(found: BoundaryDock, viewer: ViewerModel)
 
 def test_keys_do_not_reach_into_number_boxes(found: BoundaryDock, qtbot: Any) -> None:
     found.activateWindow()
-    found.edit.size_box.setFocus()
-    qtbot.keyClick(found.edit.size_box, Qt.Key.Key_R)
-    qtbot.keyClick(found.edit.size_box, Qt.Key.Key_D)
+    found.edit.clean.size_box.setFocus()
+    qtbot.keyClick(found.edit.clean.size_box, Qt.Key.Key_R)
+    qtbot.keyClick(found.edit.clean.size_box, Qt.Key.Key_D)
     assert found.edit.tools is not None
     assert found.edit.tools.tool == Tool.SELECT

@@ -37,7 +37,8 @@ PERMEABILITY_COLORMAP = "cool_r"
 OUTLINE = (1.0, 1.0, 1.0, 0.75)
 SELECTED = (0.2, 1.0, 0.2, 1.0)
 UNRESOLVED = (0.62, 0.62, 0.62, 1.0)
-EXCLUDED = (0.62, 0.62, 0.62, 0.35)
+#: A little blue: seen on grey maps, too.
+EXCLUDED = (0.4, 0.5, 0.64, 0.85)
 LOCKED = (1.0, 0.8, 0.1, 1.0)
 
 # RGB at equal distances. Blue and yellow stay apart for all kinds of colour-blind eyes,

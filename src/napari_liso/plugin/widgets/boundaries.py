@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_liso.plugin.boundary_export import export_of
 from napari_liso.plugin.boundary_steps import StepFinder
 from napari_liso.plugin.boundary_values import steps_of
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.selection import MapPicker
+from napari_liso.plugin.widgets.boundary_extras import JunctionBox, RenumberButton
 from napari_liso.plugin.widgets.boundary_filter import FilterBar
 from napari_liso.plugin.widgets.boundary_legend import ColourBy
 from napari_liso.plugin.widgets.boundary_table import BoundaryTable
@@ -26,7 +26,7 @@ _COLUMNS = (
     "misorientation", "angle", "curvature", "notes",
 )  # fmt: skip
 _AT_FIRST = ("id", "grains", "length", "step", "k", "state")
-_HELP = "Click a boundary on the map or a row; Shift adds to the selection."
+_HELP = "Click boundaries on the map, or rows; Shift adds."
 
 
 class BoundaryList(Panel):
@@ -38,7 +38,7 @@ class BoundaryList(Panel):
         Turns clicks on the map into a selection while this is shown.
     steps
         Finds the steps of the fraction for the table.
-    colour_by, filter, table, buttons
+    colour_by, junctions, filter, table, buttons, renumber
         The parts.
     """
 
@@ -48,19 +48,28 @@ class BoundaryList(Panel):
         self.task = self.steps.task  # stopped when the dock goes
         self.help = QLabel(_HELP)
         self.help.setWordWrap(True)
-        # always there, so that what is below does not jump
-        self.help.setMinimumHeight(2 * self.help.fontMetrics().lineSpacing() + 2)
-        self.help.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.colour_by = ColourBy(context)
         self.table = BoundaryTable(context, _COLUMNS, _AT_FIRST, editable=True)
         self.filter = FilterBar(self.table)
         self.buttons = TableButtons(self.exported)
         self.buttons.said.connect(self.message.say)
         self.buttons.failed.connect(self.fail)
-        parts = (self.colour_by, self.filter, self.table, self.buttons)
-        for widget in (self.help, *parts, self.message):
-            self.column.addWidget(widget)
-        self._parts: tuple[QWidget, ...] = parts
+        self.junctions = JunctionBox(context)
+        self.colour_by.row.addWidget(self.junctions)
+        self.renumber = RenumberButton(context)
+        self.renumber.said.connect(self.message.say)
+        below = QHBoxLayout()
+        below.addWidget(self.buttons, 2)
+        below.addWidget(self.renumber, 1)
+        self.column.addWidget(self.help)
+        self.column.addWidget(self.colour_by)
+        self.column.addWidget(self.filter)
+        self.column.addWidget(self.table)
+        self.column.addLayout(below)
+        self.column.addWidget(self.message)
+        self._parts: tuple[QWidget, ...] = (
+            self.colour_by, self.filter, self.table, self.buttons, self.renumber,
+        )  # fmt: skip
         self.picker = MapPicker(context.viewer, self)
         self.picker.follow(self)
         context.boundaries_changed.connect(self._on_boundaries)

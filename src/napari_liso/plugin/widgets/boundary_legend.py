@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPaintEvent, QPalette, QPen
-from qtpy.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_liso.plugin.boundary_colours import EXCLUDED, LOCKED, OUTLINE, UNRESOLVED
 from napari_liso.plugin.boundary_values import QUANTITIES
@@ -46,8 +46,11 @@ _BAR = 12  # height in pixels
 _SIDE = 14  # room beside the bar for half a number
 
 
+Chip = tuple[str, tuple[float, ...]]
+
+
 class Legend(QWidget):
-    """Name and unit, a bar of colours with ticks, and what grey stands for."""
+    """Name and unit, a bar of colours with ticks, and what other colours stand for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,6 +61,7 @@ class Legend(QWidget):
     def show_colouring(self, colouring: Colouring | None) -> None:
         """Show other colours; None shows nothing."""
         self._colouring = colouring
+        self.updateGeometry()
         self.update()
 
     @property
@@ -65,9 +69,24 @@ class Legend(QWidget):
         """The scale that is shown."""
         return None if self._colouring is None else self._colouring.scale
 
+    @property
+    def chips(self) -> list[Chip]:
+        """Names of single colours: of the states, or of what is not on the scale."""
+        colouring = self._colouring
+        if colouring is None:
+            return []
+        if colouring.scale is not None:
+            # only those that the map has
+            grey = (("no value", UNRESOLVED), ("excluded", EXCLUDED))
+            return [chip for chip in grey if np.isclose(colouring.colours, chip[1]).all(1).any()]
+        locked = [("locked", LOCKED)] if colouring.mode == "state" else []
+        return [("used", OUTLINE), *locked, ("excluded", EXCLUDED)]
+
     def sizeHint(self) -> QSize:
-        """Return room for a scale; what is below does not move when there is none."""
-        return QSize(300, 2 * self.fontMetrics().height() + _BAR + 10)
+        """Return room for a scale, and for a line of single colours."""
+        line = self.fontMetrics().height()
+        scale = 0 if self.scale is None else 2 * line + _BAR + 10
+        return QSize(300, scale + (line + 2 if self.chips else 0))
 
     def minimumSizeHint(self) -> QSize:
         """Return the least room."""
@@ -81,22 +100,19 @@ class Legend(QWidget):
         painter.setPen(ink)
         if self.scale is not None:
             self._paint_scale(painter, self.scale, ink)
-        elif self._colouring is not None:
-            locked = (("locked", LOCKED),) if self._colouring.mode == "state" else ()
-            chips = (("use", OUTLINE), *locked, ("exclude", EXCLUDED))
-            self._paint_chips(painter, chips)
+        painter.translate(0, self.height() - self.fontMetrics().height() - 2)
+        x = 2.0 if self.scale is None else float(_SIDE)
+        for text, colour in self.chips:
+            x = self._paint_chip(painter, x, text, colour) + 14
         painter.end()
 
     def _paint_scale(self, painter: QPainter, scale: ColourScale, ink: QColor) -> None:
         line, width = self.fontMetrics().height(), self.width()
-        grey = "no value"
-        room = self.fontMetrics().horizontalAdvance(grey) + _BAR + 6
         title = self.fontMetrics().elidedText(
-            scale.title, Qt.TextElideMode.ElideRight, width - room - 8
+            scale.title, Qt.TextElideMode.ElideRight, width - _SIDE
         )
         left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(QRectF(0, 0, width - room, line), left, title)
-        self._paint_chip(painter, width - room, grey, UNRESOLVED)
+        painter.drawText(QRectF(_SIDE, 0, width - _SIDE, line), left, title)
         bar = QRectF(_SIDE, line + 3, width - 2 * _SIDE, _BAR)
         painter.drawImage(bar, _picture(scale))
         painter.setPen(QPen(ink, 1))
@@ -115,14 +131,6 @@ class Legend(QWidget):
             if start > end:
                 painter.drawText(QPointF(start, bar.bottom() + 5 + metrics.ascent()), text)
                 end = start + width + 4
-
-    def _paint_chips(
-        self, painter: QPainter, chips: tuple[tuple[str, tuple[float, ...]], ...]
-    ) -> None:
-        x = 0.0
-        painter.translate(0, (self.height() - self.fontMetrics().height()) / 2)
-        for text, colour in chips:
-            x = self._paint_chip(painter, x, text, colour) + 14
 
     def _paint_chip(
         self, painter: QPainter, x: float, text: str, colour: tuple[float, ...]
@@ -145,6 +153,8 @@ class ColourBy(QWidget):
     ----------
     box, legend
         Its two parts.
+    row
+        Where the box is, with room for what else is shown on the map.
     """
 
     def __init__(self, context: Context) -> None:
@@ -161,7 +171,9 @@ class ColourBy(QWidget):
         self.box.activated.connect(self._on_chosen)
         self.legend = Legend()
         rows = form()
-        rows.addRow("Colour by", self.box)
+        self.row = QHBoxLayout()
+        self.row.addWidget(self.box, 1)
+        rows.addRow("Colour by", self.row)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)

@@ -25,6 +25,8 @@ from napari_liso.plugin.boundary_values import values_of
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.labelling.editor import editor_of
 from napari_liso.plugin.labelling.navigate import centre_on
+from napari_liso.plugin.records import PROVENANCE
+from napari_liso.plugin.widgets.boundary_boxes import BoxDelegate
 from napari_liso.plugin.widgets.boundary_cells import COLUMNS
 from napari_liso.plugin.widgets.boundary_model import BoundaryModel
 from napari_liso.plugin.widgets.labelling.icons import icon
@@ -33,6 +35,7 @@ __all__ = ["BoundaryTable"]
 
 _STATES: dict[State, str] = {"use": "Accept", "exclude": "Exclude", "locked": "Lock"}
 _ICON = 14
+_ARROW = 12  # that shows what rows are sorted by
 _ROWS = 11  # and the bar below; the header has two lines
 
 
@@ -65,7 +68,7 @@ class BoundaryTable(QTableView):
         self._context = context
         self._columns = columns
         self._at_first = columns if at_first is None else at_first
-        self._chosen: set[str] | None = None  # columns, by the user
+        self._record = "columns" if editable else "result_columns"
         self._syncing = False
         self._fitting = False
         self._by_hand: set[int] = set()  # columns that the user made wider or narrower
@@ -91,6 +94,7 @@ class BoundaryTable(QTableView):
         self.setEditTriggers(
             triggers.DoubleClicked if self.rows.editable else triggers.NoEditTriggers
         )
+        self.setItemDelegateForColumn(0, BoxDelegate(self))
         self.setWordWrap(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().hide()
@@ -136,20 +140,38 @@ class BoundaryTable(QTableView):
         """Keys of the columns that are shown."""
         return [c for place, c in enumerate(self._columns) if not self.isColumnHidden(place)]
 
+    @property
+    def _chosen(self) -> list[str] | None:
+        """Columns that the user chose, kept with the boundaries layer; None: none yet."""
+        layer = self._context.boundaries.current
+        record = {} if layer is None else layer.metadata.get(PROVENANCE, {})
+        kept = record.get(self._record)
+        return [key for key in self._columns if key in kept] if isinstance(kept, list) else None
+
+    def _choose(self, keys: list[str] | None) -> None:
+        """Keep a choice of columns with the layer; every dock that follows it is told."""
+        layer = self._context.boundaries.current
+        if layer is None:
+            return
+        record = {k: v for k, v in layer.metadata[PROVENANCE].items() if k != self._record}
+        if keys is not None:
+            record[self._record] = keys
+        layer.metadata = {**layer.metadata, PROVENANCE: record}
+
     def show_column(self, key: str, shown: bool = True) -> None:
-        """Show or hide a column, from now on whatever is known."""
-        chosen = set(self.shown_columns) if self._chosen is None else self._chosen
-        self._chosen = (chosen | {key}) if shown else (chosen - {key})
-        self._show_columns()
+        """Show or hide a column, from now on whatever is known; the layer remembers it."""
+        now = self._chosen
+        now = self.shown_columns if now is None else now
+        self._choose([c for c in self._columns if (shown if c == key else c in now)])
 
     def show_default_columns(self) -> None:
         """Show the columns that are shown at first."""
-        self._chosen = None
-        self._show_columns()
+        self._choose(None)
 
     def _show_columns(self) -> None:
         """Hide the columns that were not asked for."""
-        if self._chosen is None:
+        chosen = self._chosen
+        if chosen is None:
             values = self.rows.values
             wanted = {
                 key
@@ -159,7 +181,7 @@ class BoundaryTable(QTableView):
             if "step" in wanted and self.rows.editable:
                 wanted.discard("state")  # box and lock say it, and a dock is narrow
         else:
-            wanted = self._chosen
+            wanted = set(chosen)
         for place, key in enumerate(self._columns):
             hidden = key not in wanted and not (key == "id" and place == 0)
             if hidden != self.isColumnHidden(place):
@@ -217,7 +239,7 @@ class BoundaryTable(QTableView):
             title = str(self.rows.headerData(place, Qt.Orientation.Horizontal)).split("\n")
             named = max(metrics.horizontalAdvance(line) for line in title) + 8
             if header.sortIndicatorSection() == place:
-                named += 12
+                named += 2 * _ARROW  # on the right of a title that stays in the middle
             header.resizeSection(place, max(width, named))
         self._fitting = False
 

@@ -23,8 +23,8 @@ ACTIONS = (
     Button("use", "Accept", "Accept the selected boundaries: they are fitted", "A"),
     Button(
         "exclude",
-        "Reject",
-        "Reject the selected boundaries: barriers still, but what surrounds them is not data",
+        "Exclude",
+        "Exclude the selected boundaries: barriers still, but what surrounds them is not data",
         "R",
     ),
     Button("lock", "Lock", "Hold the selected boundaries: used, and edits leave them alone", "H"),

@@ -30,9 +30,9 @@ KEYS: dict[str, tuple[str, ...]] = {
 #: What the mouse does with Select, and what ends a line.
 MOUSE = (
     ("Click", "select the boundary within 5 screen pixels"),
-    ("Shift", "and click: add or take away"),
-    ("Shift", "and drag: add what lies in a box, by half at least"),
-    ("Ctrl", "and drag: add what lies in a lasso"),
+    ("Shift+click", "add one to the selection, or take it away"),
+    ("Shift+drag", "add what lies in a box, by half at least"),
+    ("Ctrl+drag", "add what lies in a lasso"),
     ("Space", "hold it to move the map with a tool in hand"),
     ("Enter", "end a line or the points, as a double click does"),
     ("Backspace", "take back the last point"),
@@ -49,8 +49,8 @@ _WORDS = {
     "next": "Next boundary",
     "previous": "Boundary before",
     "use": "Accept the selected boundaries",
-    "exclude": "Reject (exclude) them",
-    "lock": "Hold (lock) them: edits leave them alone",
+    "exclude": "Reject: exclude them",
+    "lock": "Hold: lock them, so that edits leave them alone",
     "delete": "Erase them",
     "undo": "Undo",
     "redo": "Redo",

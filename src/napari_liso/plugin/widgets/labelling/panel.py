@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
@@ -11,10 +11,8 @@ from qtpy.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDockWidget,
-    QDoubleSpinBox,
     QHBoxLayout,
     QMainWindow,
-    QPushButton,
     QWidget,
 )
 
@@ -28,11 +26,11 @@ from napari_liso.plugin.labelling.navigate import centre_on, next_of
 from napari_liso.plugin.records import role_of
 from napari_liso.plugin.widgets.fold import Fold
 from napari_liso.plugin.widgets.labelling.buttons import ACTIONS, TOOLS
+from napari_liso.plugin.widgets.labelling.cleaning import CleanRow
 from napari_liso.plugin.widgets.labelling.keys_help import KEYS, KeysHelp
 from napari_liso.plugin.widgets.labelling.sketch_view import SketchView
 from napari_liso.plugin.widgets.labelling.tool_row import ButtonRow
-from napari_liso.plugin.widgets.parts import LayerBox, Panel, enable, form
-from napari_liso.units import MICROMETRE
+from napari_liso.plugin.widgets.parts import LayerBox, Panel, form
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -54,8 +52,6 @@ _HINTS = {
     Tool.SELECT: "Click a boundary to select it. Shift and drag: a box; Ctrl and drag: a lasso.",
     Tool.PAINT: "Paint with napari's brush: L picks the label under the mouse, M takes a new one.",
 }
-_FILL_TIP = "Give pores that are enclosed and smaller than this to the grains around them"
-_ISLANDS_TIP = "Give grains and separate pieces that are smaller than this to their neighbours"
 _NO_BOUNDARIES = "find boundaries, or begin with Draw lines, under Grains"
 _NOTHING = f"To edit, {_NO_BOUNDARIES}."
 
@@ -65,7 +61,7 @@ class EditPanel(Panel):
 
     Attributes
     ----------
-    tool_row, action_row
+    tool_row, action_row, clean
         The buttons.
     order
         Returns the ids in the order in which next and previous go; the table's.
@@ -115,16 +111,8 @@ class EditPanel(Panel):
         self.task = self.guide.task  # stopped when the dock goes
         self.guide.failed.connect(self.message.warn)
         self.guide.changed.connect(self._on_guide_ready)
-        self.size_box = QDoubleSpinBox()
-        self.size_box.setRange(0.01, 999.0)
-        self.size_box.setPrefix("< ")
-        self.size_box.setDecimals(2)
-        self.size_box.setValue(1.0)
-        self.size_box.setSuffix(" µm²")
-        self.fill_button = QPushButton("Fill holes")
-        self.fill_button.clicked.connect(self.fill_holes)
-        self.islands_button = QPushButton("Remove islands")
-        self.islands_button.clicked.connect(self.remove_islands)
+        self.clean = CleanRow()
+        self.clean.said.connect(self._say)
         self.help = Fold("Mouse and keys", "What mouse and keys do on the map", KeysHelp())
 
     def _lay_out(self) -> None:
@@ -140,11 +128,7 @@ class EditPanel(Panel):
         rows = form()
         rows.addRow("Follow", follow)
         self.column.addLayout(rows)
-        clean = QHBoxLayout()
-        clean.addWidget(self.fill_button, 1)
-        clean.addWidget(self.islands_button, 1)
-        clean.addWidget(self.size_box)
-        self.column.addLayout(clean)
+        self.column.addWidget(self.clean)
         self.column.addWidget(self.help)
 
     @property
@@ -174,6 +158,7 @@ class EditPanel(Panel):
 
     def _take(self, editor: BoundaryEditor) -> None:
         tools = self._tools = tools_of(editor)
+        self.clean.bench = tools.bench
         editor.history_changed.connect(self.refresh)
         editor.refused.connect(self._warn)
         tools.bench.said.connect(self._say)
@@ -185,7 +170,7 @@ class EditPanel(Panel):
 
     def _let_go(self) -> None:
         editor, tools = self._editor, self._tools
-        self._editor = self._tools = None
+        self._editor = self._tools = self.clean.bench = None
         if self._view is not None:
             self._view.close()
             self._view = None
@@ -218,9 +203,7 @@ class EditPanel(Panel):
             self.action_row.allow(
                 name, missing or ("" if text else nothing), f"{name.capitalize()}: {text}"
             )
-        enable(self.fill_button, missing, _FILL_TIP)
-        enable(self.islands_button, missing, _ISLANDS_TIP)
-        self.size_box.setToolTip("Area below which a hole is filled, or a grain is removed")
+        self.clean.allow(missing)
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -338,34 +321,6 @@ class EditPanel(Panel):
         selection = self.context.selection
         if self._tools is not None and selection is not None and selection.ids:
             EraseHandler(self._tools.bench).erase(selection.ids)
-
-    def fill_holes(self) -> None:
-        """Fill small pores."""
-        from napari_liso.microstructure.editing import fill_holes
-
-        self._clean(fill_holes, f"Fill holes {self.size_box.text()}")
-
-    def remove_islands(self) -> None:
-        """Remove small grains and separate pieces."""
-        from napari_liso.microstructure.editing import remove_islands
-
-        self._clean(remove_islands, f"Remove islands {self.size_box.text()}")
-
-    def _clean(self, function: Callable[..., Any], what: str) -> None:
-        if self._tools is None:
-            return
-        bench = self._tools.bench
-        boundaries = bench.boundaries
-        area = self.size_box.value() * MICROMETRE**2
-
-        def make() -> Any:
-            return function(boundaries.drawn, area, boundaries.pixel_size)
-
-        before = len(boundaries)
-        if bench.apply(make, what):
-            after = bench.boundaries
-            there = int((after.table["state"] != "removed").sum())
-            self._say(f"{what}: done, {there} boundaries (before: {before}).")
 
     # --- guide --------------------------------------------------------------------------------
 
