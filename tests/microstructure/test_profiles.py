@@ -108,6 +108,22 @@ def test_a_profile_sums_whole_pixels_on_both_sides():
     assert profile.boundary == 1
 
 
+@pytest.mark.parametrize("pixel", [1e-8, 2e-8, 7e-8, 1e-7, 1.4e-7])
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_whole_rows_of_pixels_are_left_out_whatever_the_rounding(pixel, rows):
+    grains = np.ones((4, 24), dtype=np.int32)
+    grains[:, 12:] = 2
+    b = find_boundaries(grains, pixel)
+    ones = np.ones(grains.shape, dtype=np.int64)
+    # the last row that is left out, as a person writes it: 1.5e-08 and not 1.5 * 1e-08
+    exclude = float(f"{(rows - 0.5) * pixel:.6g}")
+    outer = float(f"{(rows + 3.5) * pixel:.6g}")
+    profile = boundary_profile(b, 1, ones, ones, outer, pixel, exclude=exclude)
+    assert profile.pixels.sum() == 2 * 4 * 4
+    steps = boundary_steps(b, ones, ones, exclude=exclude, max_distance=outer)
+    assert steps.loc[1, ["counts_a", "counts_b"]].tolist() == [32, 32]
+
+
 def test_profile_intervals_are_binomial_intervals_of_the_bin():
     b = find_boundaries(columns(), 1.0)
     n6, n7 = np.full((4, 14), 5), np.full((4, 14), 15)

@@ -108,7 +108,8 @@ def sum_by_distance(
     for start in range(0, grains.shape[0], height):
         strip = slice(start, start + height)
         distance, row = near[0][strip], key_row[near[1][strip]]
-        here = (row >= 0) & (distance > bins.inner) & (distance <= bins.outer * (1 + MARGIN))
+        here = (row >= 0) & (distance > bins.inner * (1 + MARGIN))
+        here &= distance <= bins.outer * (1 + MARGIN)
         if mask is not None:
             here &= mask[strip]
         row, grain = row[here], grains[strip][here]
