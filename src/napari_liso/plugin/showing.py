@@ -67,8 +67,8 @@ def update(layer: Any, data: Any, arguments: dict[str, Any]) -> None:
     arguments["metadata"][PROVENANCE].update(chosen)
     kept, new = layer.metadata.get(OBJECT), arguments["metadata"].get(OBJECT)
     if isinstance(kept, dict) and isinstance(new, dict):
-        new["selection"] = kept["selection"]  # views go on listening to the same one
-        for key in (EDITOR, STEPS):  # who finds the steps looks which still hold
+        # views go on listening to the same selection; who finds the steps looks which still hold
+        for key in ("selection", EDITOR, STEPS):
             if key in kept:
                 new[key] = kept[key]
     # what was given to these counts by hand outlives other data of theirs

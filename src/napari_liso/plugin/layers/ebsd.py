@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_liso.microstructure.boundaries import Boundaries
+    from napari_liso.plugin.labelling.segmenting import Found
 
 __all__ = [
     "ROLE",
     "EbsdReading",
+    "EbsdSearch",
     "ebsd_layers",
     "ebsd_of",
     "grains_on_grid",
+    "lay_as_image",
+    "lies_elsewhere",
     "open_ebsd",
     "with_ebsd",
 ]
@@ -43,6 +47,10 @@ _THRESHOLD = 5.0
 _POINTS = 8
 #: Lines without solutions up to so many points wide are boundaries.
 _GAP = 3
+#: Pixels of two grids that are no further apart are the same.
+_SAME = 0.5
+#: What an overlay moves.
+_PLACES = ("scale", "translate", "rotate", "shear", "affine")
 #: Share of the points that are darker, or lighter, than the limits of the image.
 _TAIL = 0.5
 
@@ -109,12 +117,98 @@ def ebsd_layers(ebsd: EbsdMap, grains: NDArray[np.int32], **parameters: Any) -> 
         if name in ebsd.images:
             layers.append(_image(ebsd, name, placement, file))
     record = {k: v for k, v in ebsd.metadata.items() if k != "header"}
-    data, arguments, kind = grains_layer(
-        grains, placement, GRAINS, sources=(file,), ebsd=record, **parameters
-    )
-    arguments["metadata"][OBJECT] = {"ebsd": ebsd}
-    layers.append((data, arguments, kind))
-    return layers
+    layer = grains_layer(grains, placement, GRAINS, sources=(file,), ebsd=record, **parameters)
+    layer[1]["metadata"][OBJECT] = {"ebsd": ebsd}
+    return [*layers, layer]
+
+
+@dataclass(frozen=True, eq=False)
+class EbsdSearch:
+    """Grains to be found anew in an EBSD map that is kept with a layer.
+
+    Parameters
+    ----------
+    layer
+        The grains that there are.
+    threshold_deg
+        Neighbours turned by more are two grains, degrees.
+    min_area
+        Smaller grains go to their neighbours, m2.
+    """
+
+    layer: Layer
+    threshold_deg: float
+    min_area: float
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Of the search, for the provenance."""
+        ebsd = ebsd_of(self.layer)
+        gap = 0.0 if ebsd is None else _GAP * max(ebsd.pixel_size)
+        return {
+            "threshold_deg": self.threshold_deg, "min_area": self.min_area, "max_gap": gap,
+        }  # fmt: skip
+
+    def run(self, report: Callable[[float, str], None]) -> Found:
+        """Find the grains, and their boundaries where there are two.
+
+        Raises
+        ------
+        ValueError
+            If nothing is left.
+        """
+        from napari_liso.plugin.labelling.segmenting import Found, find
+
+        ebsd = ebsd_of(self.layer)
+        if ebsd is None:
+            raise ValueError(f"no EBSD map is kept with '{self.layer.name}'")
+        limits = {k: v for k, v in self.parameters.items() if k != "threshold_deg"}
+        report(0.0, "Finding grains")
+        grains = grains_from_ebsd(ebsd, float(np.deg2rad(self.threshold_deg)), **limits)
+        report(0.7, "Finding boundaries")
+        try:
+            return Found(grains, find(grains, ebsd.pixel_size).boundaries)
+        except ValueError:  # a single grain
+            return Found(grains, None)
+
+    def proposal(self, grains: NDArray[Any], name: str) -> LayerData:
+        """Return the layer of what was found, where the former grains are."""
+        from napari_liso.plugin.layers import grains_layer
+
+        record = self.layer.metadata[PROVENANCE]
+        made = grains_layer(
+            grains,
+            Placement.of_layer(self.layer),
+            name,
+            sources=record.get("sources", ()),
+            ebsd=record.get("ebsd"),
+            segmented=True,
+            segmented_from="EBSD",
+            **self.parameters,
+        )
+        made[1]["metadata"][OBJECT] = {"ebsd": ebsd_of(self.layer)}
+        return made
+
+
+def lay_as_image(grains: Layer, layers: Iterable[Layer]) -> bool:
+    """Lay EBSD grains as the image of the same file lies, which landmarks may have moved.
+
+    Returns
+    -------
+    bool
+        Whether they lay elsewhere.
+    """
+    sources = grains.metadata.get(PROVENANCE, {}).get("sources")
+    for image in layers:
+        ours = role_of(image) == ROLE and image.metadata[PROVENANCE]["sources"] == sources
+        if ours and image.data.shape[-2:] == grains.data.shape[-2:]:
+            there = Placement.of_layer(image).arguments
+            here = Placement.of_layer(grains).arguments
+            if all(np.array_equal(there[key], here[key]) for key in _PLACES):
+                return False
+            Placement(there).apply(grains)
+            return True
+    return False
 
 
 def _image(ebsd: EbsdMap, name: str, placement: Placement, file: str) -> LayerData:
@@ -210,6 +304,20 @@ def grains_on_grid(grains: Layer, reference: Layer, name: str | None = None) -> 
         size = pixel_size_from_layer(reference) if known else ebsd.pixel_size
         arguments["metadata"][OBJECT] = {"ebsd": ebsd.resampled(matrix, shape, size)}
     return data, arguments, kind
+
+
+def lies_elsewhere(grains: Layer | None, counts: Layer | None) -> bool:
+    """Tell whether grains are on other pixels than the counts, so that they must be brought."""
+    if grains is None or counts is None:
+        return False
+    if tuple(grains.data.shape[-2:]) != tuple(counts.data.shape[-2:]):
+        return True
+    if not (has_length_unit(grains) and has_length_unit(counts)):
+        return False  # drawn or imported without a unit: they are taken to lie on the counts
+    ny, nx = counts.data.shape[-2:]
+    corners = np.array([(0, 0, 1), (0, nx - 1, 1), (ny - 1, 0, 1)], dtype=float)
+    there = corners @ _pixels_to_pixels(counts, grains).T
+    return bool(np.abs(there - corners).max() > _SAME)
 
 
 def _pixels_to_pixels(start: Layer, end: Layer) -> NDArray[np.float64]:

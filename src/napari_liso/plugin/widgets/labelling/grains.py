@@ -15,9 +15,10 @@ from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.labelling.frame import Grid, PixelFrame
 from napari_liso.plugin.labelling.segmenting import Found, Wanted, find, segment
-from napari_liso.plugin.layers.ebsd import with_ebsd
+from napari_liso.plugin.layers.ebsd import EbsdSearch, grains_on_grid, lay_as_image, with_ebsd
 from napari_liso.plugin.newest import Newest
 from napari_liso.plugin.tasks import Task
+from napari_liso.plugin.widgets.labelling.ebsd_form import EbsdForm
 from napari_liso.plugin.widgets.labelling.source_form import SourceForm
 from napari_liso.plugin.widgets.parts import LayerBox, Panel, enable, form
 from napari_liso.plugin.widgets.working import Working
@@ -45,6 +46,10 @@ _FIND_TIP = (
     "Find every contact of two grains and give it a number. Grains may touch, or be separated "
     "by a line of one pixel; wider gaps are pores."
 )
+_UNSEEN = "Where neighbours have the same fraction no method sees the boundary: check and edit. "
+_ELSEWHERE = (
+    "'{}' is not on the pixels of '{}': lay one over the other, and press Onto the map's pixels"
+)
 #: Boundaries of grains that are being painted are found when the hand rests so long, ms.
 _REST = 600
 
@@ -67,6 +72,7 @@ class GrainsPanel(Panel):
         self._quiet = False
         self._hide = True
         self._sensitivity = 0.5
+        self._search: EbsdSearch | None = None  # of the grains that are being found
         self._painted: Labels | None = None
         self.task = Task(self)
         self.task.succeeded.connect(self._on_result)
@@ -104,6 +110,9 @@ class GrainsPanel(Panel):
         self.draw_button.clicked.connect(self.add_empty_grains)
         self.find_button = QPushButton("Find boundaries")
         self.find_button.clicked.connect(self.find_boundaries)
+        self.ebsd = EbsdForm()
+        self.ebsd.find_button.clicked.connect(self.find_ebsd_grains)
+        self.ebsd.bring_button.clicked.connect(self.bring_onto_map)
         self.working = Working(self.task, Newest(self.task, self.find_boundaries, self))
         self.column.addWidget(self.source)
         buttons = QHBoxLayout()
@@ -117,6 +126,7 @@ class GrainsPanel(Panel):
         chosen.addWidget(self.find_button)
         rows.addRow("Grains", chosen)
         self.column.addLayout(rows)
+        self.column.addWidget(self.ebsd)
         self.column.addWidget(self.working)
         self.column.addWidget(self.message)
 
@@ -140,6 +150,7 @@ class GrainsPanel(Panel):
         enable(self.draw_button, nothing, _EMPTY_TIP)
         grains = self.context.grains.current
         enable(self.find_button, busy or ("" if grains else "choose a grains layer"), _FIND_TIP)
+        self.ebsd.refresh(grains, self.context.tracer.current, busy)
         if self._painted != grains:
             if self._painted is not None:
                 self._painted.events.paint.disconnect(self._on_paint)
@@ -211,7 +222,7 @@ class GrainsPanel(Panel):
         except ValueError as error:
             self.fail(error)
             return
-        self._quiet, self._hide = False, True
+        self._quiet, self._hide, self._search = False, True, None
         self.message.say("Segmenting …")
         self.task.start(segment, wanted, self.task.report)
 
@@ -246,6 +257,33 @@ class GrainsPanel(Panel):
             self.source.min_area,
             self._sensitivity,
         )
+
+    def find_ebsd_grains(self) -> None:
+        """Find the grains of an EBSD map with other limits, in a thread."""
+        search = self.ebsd.search
+        if search is None or self.task.running:
+            return
+        self._quiet, self._hide, self._search = False, True, search
+        self._sources = (search.layer,)
+        self.message.say("Finding grains …")
+        self.task.start(search.run, self.task.report)
+
+    def bring_onto_map(self) -> None:
+        """Copy the chosen grains onto the pixels of the counts, and find their boundaries."""
+        grains, counts = self.context.grains.current, self.context.tracer.current
+        if grains is None or counts is None or self.task.running:
+            return
+        lay_as_image(grains, self.context.viewer.layers)
+        try:
+            made = grains_on_grid(grains, counts)
+        except ValueError as error:
+            self.fail(error)
+            return
+        layer = ly.add(self.context.viewer, made)
+        grains.visible = False
+        self.context.grains.choose(layer)
+        if not self.task.running:
+            self.find_boundaries()
 
     def add_empty_grains(self) -> None:
         """Add an empty grains layer on the counts, ready to paint."""
@@ -306,7 +344,8 @@ class GrainsPanel(Panel):
             grains = ly.grains_from_layer(layer)
             source = self.context.tracer.current
             if source is not None:
-                ly.require_same_shape(source, layer)
+                if layer.data.shape[-2:] != source.data.shape[-2:]:
+                    raise ValueError(_ELSEWHERE.format(layer.name, source.name))
                 if not ly.has_length_unit(layer):  # drawn or imported without a unit
                     ly.Placement.of_layer(source).apply(layer)
             pixel_size = ly.pixel_size_from_layer(layer)
@@ -328,10 +367,9 @@ class GrainsPanel(Panel):
         if result.grains is not None:
             layer = self._propose(result.grains)
             count = len(np.unique(result.grains[result.grains > 0]))
-            text = (
-                f"{count} grains proposed. Where neighbours have the same fraction no method "
-                "sees the boundary: check and edit. "
-            )
+            text = f"{count} {'grain' if count == 1 else 'grains'} proposed. "
+            if self._search is None:
+                text += _UNSEEN
         found = result.boundaries
         if found is not None and layer in self.context.viewer.layers:
             self._show(found, layer, self._hide)
@@ -363,15 +401,19 @@ class GrainsPanel(Panel):
         viewer, names = self.context.viewer, [source.name for source in self._sources]
         taken = {layer.name for layer in viewer.layers if not ly.is_proposal(layer)}
         free = [name for name in (ly.GRAINS, _PROPOSED) if name not in taken]
-        proposal = ly.grains_layer(
-            grains,
-            ly.Placement.of_layer(self._sources[0]),
-            free[0] if free else _PROPOSED,
-            sources=names,
-            segmented=True,
-            sensitivity=self._sensitivity,
-            segmented_from=self.source.source_box.currentText(),
-        )
+        name = free[0] if free else _PROPOSED
+        if self._search is not None:
+            proposal = self._search.proposal(grains, name)
+        else:
+            proposal = ly.grains_layer(
+                grains,
+                ly.Placement.of_layer(self._sources[0]),
+                name,
+                sources=names,
+                segmented=True,
+                sensitivity=self._sensitivity,
+                segmented_from=self.source.source_box.currentText(),
+            )
         layer = ly.show(viewer, proposal) if free else ly.add(viewer, proposal)
         layer.visible = True
         self.context.grains.choose(layer)

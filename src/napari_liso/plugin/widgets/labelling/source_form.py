@@ -22,7 +22,11 @@ _SOURCE_TIP = (
 _IMAGE_TIP = "The micrograph; lay it over the map with Overlay microscope image"
 _EDGES_TIP = "What boundaries look like in the image"
 _SMALLEST_TIP = "Grains smaller than this join a neighbour. Automatic: 25 pixels"
-_SENSITIVITY_TIP = "How readily a step is taken for a boundary: lower = fewer, larger grains"
+_SENSITIVITY_TIP = (
+    "How readily a step or a line is taken for a boundary. Lower: fewer, larger grains. 1 is the "
+    "reference of segment_grains, and what a script has unless told; 0.5, set here at first, "
+    "asks for twice the evidence."
+)
 
 
 class SourceForm(QWidget):
