@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QFileDialog
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QFileDialog, QLineEdit, QMainWindow
 
 import napari_liso as liso
 from napari_liso.microstructure.editing import PixelEdit
+from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.labelling.editor import editor_of
+from napari_liso.plugin.labelling.unsaved import edit_session, find_unsaved
+from napari_liso.plugin.saving.views import remember_path
+from napari_liso.plugin.showing import choose_colour_mode
 from napari_liso.plugin.widgets.save_session import SaveSessionButton, UnsavedOffer
+from napari_liso.session import save
 
-from .conftest import add_boundaries, add_grains, add_map, finish
+from .conftest import PIXEL, add_boundaries, add_grains, add_map, finish, fit_of, grains_of_three
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +136,7 @@ def leave_work(button: SaveSessionButton, qtbot: Any) -> None:
     autosave = button.autosave
     qtbot.waitUntil(lambda: autosave.kept == autosave.changes, timeout=30_000)
     assert autosave._place is not None
-    autosave._place.release()
+    autosave._place.leave()
 
 
 def test_left_work_is_offered_opened_and_passed_on(
@@ -143,7 +152,8 @@ def test_left_work_is_offered_opened_and_passed_on(
     assert "1 boundary" in offer.label.text()
     mine = SaveSessionButton(context)
     qtbot.addWidget(mine)
-    offer.open_button.click()
+    with qtbot.waitSignal(offer.opened, timeout=30_000):
+        offer.open_button.click()
     assert offer.isHidden()
     assert np.unique(viewer.layers["Grains"].data).tolist() == [1, 2]
     assert mine.status.text() == "Not saved yet"
@@ -163,3 +173,138 @@ def test_left_work_is_discarded(
     offer.discard_button.click()
     assert offer.isHidden()
     assert list(unsaved_folder.iterdir()) == []
+
+
+def offer_of(viewer: ViewerModel, qtbot: Any) -> UnsavedOffer:
+    offer = UnsavedOffer(Context(viewer))
+    qtbot.addWidget(offer)
+    return offer
+
+
+def test_a_map_that_was_only_looked_at_leaves_nothing(
+    button: SaveSessionButton, unsaved_folder: Path, qtbot: Any
+) -> None:
+    viewer = button.context.viewer
+    boundaries = ly.boundaries_from_layer(viewer.layers["Grain boundaries"])
+    placement = ly.Placement.of_layer(viewer.layers["6Li"])
+    viewer.layers.clear()
+    # as a sample, or a session that was opened, comes with a fit
+    add_map(viewer)
+    add_grains(viewer)
+    for layer_data in ly.fit_layers(fit_of(boundaries), boundaries, placement):
+        viewer.add_layer(ly.made(layer_data))
+    viewer.layers["Grain boundaries"].name = "Lines"
+    choose_colour_mode(viewer.layers["Lines"], "state")
+    qtbot.wait(300)  # editors look whether something was painted
+    assert button.context.current_fit() is not None
+    assert not button.autosave.unsaved
+    button.autosave.close()
+    assert not unsaved_folder.exists() or list(unsaved_folder.iterdir()) == []
+
+
+def test_work_that_was_closed_is_offered_once(
+    button: SaveSessionButton, viewer: ViewerModel, unsaved_folder: Path, qtbot: Any
+) -> None:
+    exclude(button)
+    button.autosave.close()
+    offer = offer_of(viewer, qtbot)
+    assert "when napari was closed: map.test, " in offer.label.text()
+    assert "3 boundaries" in offer.label.text()
+    offer.show()
+    offer.close()
+    offer.deleteLater()
+    qtbot.waitUntil(lambda: not isalive(offer))
+    assert offer_of(viewer, qtbot).isHidden()
+    assert len(list(unsaved_folder.glob("*/edit-0.liso"))) == 1  # nothing is lost
+
+
+def test_what_was_not_decided_after_a_crash_is_offered_again(
+    button: SaveSessionButton, viewer: ViewerModel, qtbot: Any
+) -> None:
+    leave_work(button, qtbot)
+    offer = offer_of(viewer, qtbot)
+    offer.show()
+    offer.deleteLater()
+    qtbot.waitUntil(lambda: not isalive(offer))
+    again = offer_of(viewer, qtbot)
+    assert not again.isHidden()
+    again.discard()
+
+
+def test_several_are_one_line_with_a_list(
+    viewer: ViewerModel, unsaved_folder: Path, qtbot: Any
+) -> None:
+    for number in range(3):
+        place = unsaved_folder / f"1-{number}"
+        place.mkdir(parents=True)
+        found = liso.find_boundaries(grains_of_three(), PIXEL)
+        save(place / "edit-0.liso", edit_session(found, "L", "G", frozenset(), f"{number}.h5"))
+        os.utime(place / "edit-0.liso", (time.time() - 60 * number,) * 2)
+    offer = offer_of(viewer, qtbot)
+    assert offer.label.text() == "Changes of 3 maps were not saved:"
+    listed = [offer.list.itemText(i) for i in range(offer.list.count())]
+    assert [text.split(",")[0] for text in listed] == ["0.h5", "1.h5", "2.h5", "All 3"]
+    offer.list.setCurrentIndex(1)
+    offer.discard_button.click()
+    assert sorted(one.name for one in unsaved_folder.iterdir()) == ["1-0", "1-2"]
+    offer.list.setCurrentIndex(2)
+    assert not offer.open_button.isEnabled()
+    offer.discard_button.click()
+    assert offer.isHidden()
+    assert list(unsaved_folder.iterdir()) == []
+
+
+def test_damaged_work_is_told_and_stays(
+    viewer: ViewerModel, unsaved_folder: Path, qtbot: Any
+) -> None:
+    place = unsaved_folder / "1-0"
+    place.mkdir(parents=True)
+    found = liso.find_boundaries(grains_of_three(), PIXEL)
+    save(place / "edit-0.liso", edit_session(found, "L", "G", frozenset(), "m.h5"))
+    (place / "view.liso").write_bytes((place / "edit-0.liso").read_bytes()[:-300])
+    offer = offer_of(viewer, qtbot)
+    offer.open_button.click()
+    finish(qtbot, offer.task)
+    assert offer.label.text().startswith("⚠ It cannot be opened:")
+    assert len(viewer.layers) == 0
+    assert (place / "edit-0.liso").exists()
+
+
+def test_the_key_saves_anywhere_in_the_window_while_the_button_is_shown(
+    button: SaveSessionButton, tmp_path: Path, qtbot: Any
+) -> None:
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    window.setCentralWidget(QLineEdit())
+    dock = QDockWidget()
+    dock.setWidget(button)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    window.centralWidget().setFocus()
+    remember_path(button.context.viewer, tmp_path / "a.liso")
+    both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    with qtbot.waitSignal(button.saved, timeout=20_000):
+        qtbot.keyClick(window.centralWidget(), Qt.Key.Key_S, both)
+    assert "Ctrl+Shift+S" in button.button.toolTip()
+    dock.hide()
+    (tmp_path / "a.liso").unlink()
+    qtbot.keyClick(window.centralWidget(), Qt.Key.Key_S, both)
+    assert not button.task.running
+
+
+def test_the_autosave_ends_with_its_window(button: SaveSessionButton, qtbot: Any) -> None:
+    window = QMainWindow()
+    window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    window.setCentralWidget(SaveSessionButton(button.context))
+    window.show()
+    exclude(button)
+    autosave = button.autosave
+    assert autosave._wait.isActive()
+    window.close()
+    qtbot.waitUntil(lambda: autosave.ended)
+    assert not autosave._wait.isActive()
+    found = find_unsaved()
+    assert len(found) == 1
+    found[0].discard()

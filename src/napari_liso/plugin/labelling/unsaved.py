@@ -31,8 +31,10 @@ __all__ = ["Place", "Unsaved", "edit_session", "find_unsaved", "unsaved_folder"]
 VIEW = "view.liso"
 _EDITS = "edit-*.liso"
 _LOCK = "lock"
+#: Marks of work whose program did not crash, and of such work that was offered.
+_IN_ORDER, _SEEN = "closed", "offered"
 #: Unsaved work that nobody wanted for so long is taken away, s.
-_FORGOTTEN = 60 * 24 * 3600.0
+_FORGOTTEN = 30 * 24 * 3600.0
 
 
 def unsaved_folder() -> Path:
@@ -65,18 +67,29 @@ class Place:
         """Lock the folder; False if another program, or another window, has it."""
         return bool(self._lock.tryLock(0))
 
-    def release(self) -> None:
-        """Leave the folder to others."""
+    def leave(self, in_order: bool = False) -> None:
+        """Leave the folder to others; `in_order`: its window was closed, nothing crashed."""
+        if in_order:
+            self.mark(_IN_ORDER)
         self._lock.unlock()
+
+    def mark(self, name: str) -> None:
+        """Put a mark into the folder."""
+        with contextlib.suppress(OSError):
+            (self.path / name).touch()
+
+    def has(self, name: str) -> bool:
+        """Tell whether a mark is there."""
+        return (self.path / name).exists()
 
     def remove(self) -> None:
         """Delete the folder."""
-        self.release()
+        self.leave()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def clear(self) -> None:
         """Delete what is saved, and keep the folder."""
-        for one in [*self.path.glob(_EDITS), self.path / VIEW]:
+        for one in (*self.path.glob(_EDITS), self.path / VIEW):
             with contextlib.suppress(OSError):
                 one.unlink()
 
@@ -95,12 +108,27 @@ class Unsaved:
         How many there are.
     from_file
         Name of the session or measurement, or ``""``.
+    crashed
+        Whether its program ended without closing its window.
+    seen
+        Whether it was offered before.
     """
 
     place: Place = field(repr=False)
     when: datetime
     boundaries: int
     from_file: str = ""
+    crashed: bool = True
+    seen: bool = False
+
+    @property
+    def urgent(self) -> bool:
+        """Whether to offer it: what was closed unsaved is offered once, a crash until decided."""
+        return self.crashed or not self.seen
+
+    def note_seen(self) -> None:
+        """Note that it was offered."""
+        self.place.mark(_SEEN)
 
     @property
     def text(self) -> str:
@@ -108,8 +136,13 @@ class Unsaved:
         today = self.when.date() == datetime.now().date()
         clock = self.when.strftime("%H:%M" if today else "%d %B, %H:%M")
         many = "1 boundary" if self.boundaries == 1 else f"{self.boundaries:,} boundaries"
-        name = f" of {self.from_file}" if self.from_file else ""
-        return f"Unsaved work{name} from {clock}, {many}"
+        return f"{self.from_file or 'map without a file'}, {clock}, {many}"
+
+    @property
+    def sentence(self) -> str:
+        """What it is and why it is there."""
+        why = "napari ended unexpectedly" if self.crashed else "napari was closed"
+        return f"Changes that were not saved when {why}: {self.text}."
 
     def load(self) -> Session:
         """Return it as a session.
@@ -143,13 +176,14 @@ class Unsaved:
 
     def leave(self) -> None:
         """Let others offer it."""
-        self.place.release()
+        self.place.leave()
 
 
 def find_unsaved(folder: Path | None = None) -> list[Unsaved]:
     """Return the work that other programs left behind, newest first; each is locked by this one.
 
-    Folders without work, and those that nobody wanted for two months, are taken away.
+    Folders without boundaries, and those that nobody wanted for a month, are taken away.
+    Work of a program that is still running is passed over.
     """
     folder = unsaved_folder() if folder is None else folder
     found = []
@@ -180,7 +214,16 @@ def _look(place: Place) -> Unsaved | None:
     if time.time() - newest > _FORGOTTEN:
         return None
     count = sum(int(one.get("boundaries", 0)) for one in about)
-    return Unsaved(place, datetime.fromtimestamp(newest), count, str(about[0].get("name") or ""))
+    if count == 0:
+        return None
+    return Unsaved(
+        place,
+        datetime.fromtimestamp(newest),
+        count,
+        str(about[0].get("name") or ""),
+        crashed=not place.has(_IN_ORDER),
+        seen=place.has(_SEEN),
+    )
 
 
 # --- grains and boundaries on their own ---------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
@@ -84,16 +85,21 @@ def session_of_viewer(viewer: ViewerModel, context: Context | None = None) -> Se
         fits=_fits(viewer),
         settings=settings,
         provenance={
-            "versions": {
-                "napari-liso": version("napari-liso"),
-                "napari": version("napari"),
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": dict(_versions()),
             "left_out": left_out,
         },
         layers=tuple(saved),
     )
+
+
+@cache  # looking them up takes longer than all the rest
+def _versions() -> dict[str, str]:
+    return {
+        "napari-liso": version("napari-liso"),
+        "napari": version("napari"),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _main(viewer: ViewerModel, context: Context | None) -> dict[str, Layer | None]:

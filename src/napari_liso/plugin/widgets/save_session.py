@@ -6,12 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import (
+    QComboBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QMainWindow,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -23,7 +27,7 @@ from napari_liso.plugin.context import Context
 from napari_liso.plugin.labelling.autosave import autosave_of
 from napari_liso.plugin.labelling.editor import editor_of
 from napari_liso.plugin.labelling.unsaved import Unsaved, find_unsaved
-from napari_liso.plugin.saving import session_of_viewer
+from napari_liso.plugin.saving import restore, session_of_viewer
 from napari_liso.plugin.saving.views import path_of, remember_path
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.parts import MessageLine
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SaveSessionButton", "UnsavedOffer"]
 
+#: napari has Ctrl+S for the selected layers and Ctrl+Alt+S for all of them.
+_KEY = "Ctrl+Shift+S"
 _TIP = (
     "Save counts, grains, boundaries, settings and results in one file, which File > Open "
     "shows again as it is now"
@@ -43,8 +49,9 @@ _TIP = (
 class SaveSessionButton(QWidget):
     """Save session, and Save as once there is a file; says when and where it was saved.
 
-    The first time it asks for a file, then it saves into the same one. It also keeps what
-    is edited for the case of a crash (`autosave`).
+    The first time it asks for a file, then it saves into the same one. Ctrl+Shift+S does
+    the same anywhere in the window while the button is shown; napari's own keys for saving
+    stay what they are. It also keeps what is edited for the case of a crash (`autosave`).
 
     Parameters
     ----------
@@ -60,6 +67,9 @@ class SaveSessionButton(QWidget):
         self.autosave: Autosave = autosave_of(context.viewer)
         self.button = QPushButton()
         self.button.clicked.connect(self.save)
+        self.shortcut = QShortcut(QKeySequence(_KEY), self)
+        for pressed in (self.shortcut.activated, self.shortcut.activatedAmbiguously):
+            pressed.connect(self.save)  # the second one: another dock has the button, too
         self.save_as_button = QPushButton("Save as …")
         self.save_as_button.setToolTip("Save the session in another file")
         self.save_as_button.clicked.connect(self.save_as)
@@ -82,6 +92,7 @@ class SaveSessionButton(QWidget):
         self.task = Task(self)
         self.task.succeeded.connect(self._on_done)
         self.task.running_changed.connect(self.refresh)
+        self._watched: QMainWindow | None = None
         self._when = ""
         self._changes = 0
         self.autosave.unsaved_changed.connect(self._on_unsaved)
@@ -92,6 +103,16 @@ class SaveSessionButton(QWidget):
         self._attach()
         self.refresh()
 
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Let the autosave end with the window that this is in."""
+        super().showEvent(event)
+        window: QWidget | None = self
+        while window is not None and not isinstance(window, QMainWindow):
+            window = window.parentWidget()
+        if window is not None and window is not self._watched:
+            self._watched = window
+            self.autosave.watch(window)
+
     def refresh(self) -> None:
         """Say what the button does, and when it was last done."""
         path = path_of(self.context.viewer)
@@ -100,7 +121,8 @@ class SaveSessionButton(QWidget):
         for button in (self.button, self.save_as_button):
             button.setEnabled(not self.task.running)
         where = "" if path is None else f"\nInto {path}"
-        self.button.setToolTip(f"{_TIP}{where}")
+        key = self.shortcut.key().toString(QKeySequence.SequenceFormat.NativeText)
+        self.button.setToolTip(f"{_TIP} ({key}){where}")
         if self.task.running:
             self.status.setText("Saving …")
         elif self.autosave.unsaved:
@@ -186,7 +208,10 @@ def _save(path: Path, session: Session) -> Path | Exception:
 
 
 class UnsavedOffer(QFrame):
-    """One line about work that a crash left behind, with Open and Discard; else hidden.
+    """A line about work that was not saved, with a list, Open and Discard; else hidden.
+
+    What a crash left behind is offered until it is opened or discarded; what was closed
+    without saving is offered once.
 
     Parameters
     ----------
@@ -202,57 +227,106 @@ class UnsavedOffer(QFrame):
         super().__init__()
         self.context = context
         self._found: list[Unsaved] = find_unsaved(folder)
+        if not any(one.urgent for one in self._found):
+            for one in self._found:
+                one.leave()
+            self._found = []
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.label = QLabel()
         self.label.setWordWrap(True)
         self.label.setTextFormat(Qt.TextFormat.PlainText)
-        self.label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.list = QComboBox()
+        self.list.setToolTip("What to open or discard")
+        self.list.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.list.currentIndexChanged.connect(self._on_chosen)
         self.open_button = QPushButton("Open")
-        self.open_button.setToolTip("Open these layers as they were")
         self.open_button.clicked.connect(self.open)
         self.discard_button = QPushButton("Discard")
         self.discard_button.setToolTip("Delete this unsaved work. It cannot be had back")
         self.discard_button.clicked.connect(self.discard)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(6, 4, 6, 4)
-        row.addWidget(self.label, 1)
+        row = QHBoxLayout()
+        row.addWidget(self.list, 1)
+        row.addStretch()
         row.addWidget(self.open_button)
         row.addWidget(self.discard_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 4, 6, 4)
+        column.addWidget(self.label)
+        column.addLayout(row)
+        self.task = Task(self)
+        self.task.succeeded.connect(self._on_loaded)
+        self.task.running_changed.connect(self._on_chosen)
         self.destroyed.connect(_Leaver(self._found))
         self._refresh()
 
     @property
     def current(self) -> Unsaved | None:
-        """The work that is offered, or None."""
-        return self._found[0] if self._found else None
+        """The work that is chosen, or None: there is none, or all of it."""
+        number = self.list.currentIndex()
+        return self._found[number] if 0 <= number < len(self._found) else None
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Note what was offered."""
+        super().showEvent(event)
+        for one in self._found:
+            one.note_seen()
 
     def open(self) -> None:
-        """Open what is offered; its copy is deleted once this viewer keeps it."""
-        unsaved = self.current
-        if unsaved is None:
-            return
+        """Open what is chosen; its copy is deleted once this viewer keeps it."""
+        if self.current is not None and not self.task.running:
+            self.task.start(_load, self.current)
+
+    def _on_loaded(self, outcome: tuple[Unsaved, Session | Exception]) -> None:
+        unsaved, session = outcome
         try:
-            unsaved.open(self.context.viewer)
-        except (OSError, ValueError) as error:
+            if isinstance(session, Exception):
+                raise session
+            restore(self.context.viewer, session)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             self.label.setText(f"⚠ It cannot be opened: {error}")
             return
-        self._found.pop(0)
+        self._found.remove(unsaved)
         self._refresh()
         _Successor(autosave_of(self.context.viewer), unsaved)
         self.opened.emit()
 
     def discard(self) -> None:
-        """Delete what is offered."""
-        if self._found:
-            self._found.pop(0).discard()
-            self._refresh()
+        """Delete what is chosen."""
+        for one in list(self._found) if self.current is None else [self.current]:
+            self._found.remove(one)
+            one.discard()
+        self._refresh()
 
     def _refresh(self) -> None:
-        unsaved = self.current
-        self.setVisible(unsaved is not None)
-        if unsaved is not None:
-            others = len(self._found) - 1
-            self.label.setText(unsaved.text + (f" (and {others} more)" if others else ""))
+        many = len(self._found)
+        self.list.clear()
+        self.list.addItems([one.text for one in self._found])
+        if many > 1:
+            self.list.addItem(f"All {many}")
+        self.list.setVisible(many > 1)
+        self.setVisible(many > 0)
+        if many == 1:
+            self.label.setText(self._found[0].sentence)
+        elif many:
+            self.label.setText(f"Changes of {many} maps were not saved:")
+
+    def _on_chosen(self, *_: object) -> None:
+        """Say what the buttons do, and allow what can be done."""
+        one, busy = self.current, self.task.running
+        why = "Choose one of them" if one is None else one.sentence
+        self.open_button.setToolTip("Opening …" if busy else f"Open these layers. {why}")
+        self.open_button.setEnabled(one is not None and not busy)
+        self.discard_button.setEnabled(not busy)
+        self.list.setEnabled(not busy)
+
+
+def _load(unsaved: Unsaved) -> tuple[Unsaved, Session | Exception]:
+    try:
+        return unsaved, unsaved.load()
+    except (OSError, ValueError) as error:
+        return unsaved, error
 
 
 class _Leaver:
@@ -273,22 +347,32 @@ class _Successor:
         self._autosave, self._unsaved = autosave, unsaved
         autosave.saved.connect(self._on_kept)
         autosave.unsaved_changed.connect(self._on_unsaved)
+        autosave.closed.connect(self._on_closed)
         autosave.touch()
         self._needed = autosave.changes
         _waiting.append(self)
 
     def _on_kept(self) -> None:
         if self._autosave.kept >= self._needed:
-            self._end()
+            self._end(keep=False)
 
     def _on_unsaved(self, unsaved: bool) -> None:
         if not unsaved:
-            self._end()
+            self._end(keep=False)
 
-    def _end(self) -> None:
-        self._autosave.saved.disconnect(self._on_kept)
-        self._autosave.unsaved_changed.disconnect(self._on_unsaved)
-        self._unsaved.discard()
+    def _on_closed(self) -> None:
+        """Leave the old copy where it is unless the new one is there."""
+        self._end(keep=self._autosave.kept < self._needed)
+
+    def _end(self, keep: bool) -> None:
+        if isalive(self._autosave):
+            self._autosave.saved.disconnect(self._on_kept)
+            self._autosave.unsaved_changed.disconnect(self._on_unsaved)
+            self._autosave.closed.disconnect(self._on_closed)
+        if keep:
+            self._unsaved.leave()
+        else:
+            self._unsaved.discard()
         _waiting.remove(self)
 
 
