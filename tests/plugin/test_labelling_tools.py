@@ -54,6 +54,22 @@ def sizes(viewer: ViewerModel) -> list[int]:
     return sorted(np.unique(grains(viewer), return_counts=True)[1].tolist())
 
 
+def test_hidden_grains_are_edited_wherever_the_viewer_has_been(
+    viewer: ViewerModel, tools: MouseTools, mouse: Mouse
+) -> None:
+    """napari empties the slice of a hidden layer when the dims move: a larger image is opened."""
+    for name in ("Grains", "Grain boundaries"):
+        viewer.layers[name].visible = False
+    viewer.add_image(np.zeros((60, 90)), scale=(0.5, 0.5), units=("um", "um"))
+    viewer.dims.set_point(0, 3.0)
+    tools.choose(Tool.ERASE)
+    mouse.click((11.5, 22))
+    assert sizes(viewer) == [360, 360]
+    tools.editor.undo()
+    assert np.array_equal(grains(viewer), grains_of_three())
+    assert not viewer.layers["Grains"].visible
+
+
 # --- drawing ---
 
 

@@ -57,7 +57,7 @@ def write_pixels(layer: Labels, pixels: NDArray[np.int64], labels: NDArray[Any])
     Parameters
     ----------
     layer
-        Whose slice was made (`make_slice`).
+        Of one plane.
     pixels
         Flat indices into the (y, x) plane.
     labels
@@ -65,6 +65,7 @@ def write_pixels(layer: Labels, pixels: NDArray[np.int64], labels: NDArray[Any])
     """
     if len(pixels) == 0:
         return
+    make_slice(layer)  # a move of the dims empties that of a hidden layer
     shape = layer.data.shape
     rows, columns = np.divmod(pixels, shape[-1])
     leading = tuple(np.zeros_like(rows) for _ in shape[:-2])
