@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_liso.diffusion.results import DiffusionFit
     from napari_liso.microstructure.boundaries import Boundaries
+from napari_liso.microstructure.faces import corners_of
 
 __all__ = ["boundary_lines", "fit_figure", "shown_permeability"]
 
@@ -110,9 +111,10 @@ def boundary_lines(boundaries: Boundaries) -> dict[int, list[FloatArray]]:
     """
     faces = boundaries.faces
     width = boundaries.grains.shape[1]
-    y, x = np.divmod(faces.first, width)
-    end = np.column_stack([y + 1, x + 1])
-    start = end - np.where((faces.axis == 0)[:, None], (0, 1), (1, 0))
+    start, end = (
+        np.stack(np.divmod(corner, width + 1), axis=1)
+        for corner in corners_of(faces.first, faces.axis, width)
+    )
     # faces are sorted by boundary
     ids, begin, count = np.unique(faces.boundary, return_index=True, return_counts=True)
     lines = {}

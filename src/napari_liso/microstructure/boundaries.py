@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from napari_liso.microstructure.faces import Faces, Traced, find_faces
+from napari_liso.microstructure.faces import Faces, Traced, face_lengths, find_faces
 from napari_liso.microstructure.junctions import (
     find_junctions,
     find_surfaces,
@@ -88,7 +88,7 @@ class Boundaries:
     @property
     def face_length(self) -> NDArray[np.float64]:
         """Length in m of every pixel face, (face,)."""
-        return np.where(self.faces.axis == 0, self.pixel_size[1], self.pixel_size[0])
+        return face_lengths(self.faces.axis, self.pixel_size)
 
     @cached_property
     def junctions(self) -> pd.DataFrame:
@@ -275,7 +275,7 @@ def describe(traced: Traced, pixel_size: tuple[float, float]) -> pd.DataFrame:
     """
     faces, count = traced.faces, len(traced.pairs)
     row = faces.boundary - 1
-    face_length = np.where(faces.axis == 0, pixel_size[1], pixel_size[0]) / faces.staircase
+    face_length = face_lengths(faces.axis, pixel_size) / faces.staircase
     length = np.bincount(row, face_length, minlength=count).astype(np.float64)
     normal = _mean_normals(traced, pixel_size)
     sums = [

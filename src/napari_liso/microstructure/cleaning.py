@@ -12,7 +12,7 @@ from skimage.segmentation import watershed
 
 from napari_liso.microstructure.boundaries import check_pixel_size
 from napari_liso.microstructure.edits import Collector, PixelEdit, check_grains
-from napari_liso.microstructure.lines import bridge_lines, reach_of_lines
+from napari_liso.microstructure.lines import LARGEST_JUNCTION, bridge_lines, reach_of_lines
 from napari_liso.microstructure.pieces import FOUR, Box
 
 __all__ = ["fill_holes", "remove_islands"]
@@ -20,9 +20,6 @@ __all__ = ["fill_holes", "remove_islands"]
 Labels = NDArray[np.integer[Any]]
 
 _EIGHT = np.ones((3, 3), dtype=bool)
-
-# Thick places in drawn lines, see `napari_liso.microstructure.lines`.
-_LARGEST_JUNCTION = 8
 
 # Drawn lines between an island and its neighbours lie so many pixels around it.
 _NEAR = 6
@@ -124,7 +121,7 @@ def _separating(labels: Labels, zero: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _is_junction(hole: NDArray[np.bool_], lines: NDArray[np.bool_]) -> bool:
     """Whether a hole is only a thick place where drawn lines meet, as in `bridge_lines`."""
-    if hole.sum() > _LARGEST_JUNCTION or ndimage.binary_erosion(hole, _EIGHT).any():
+    if hole.sum() > LARGEST_JUNCTION or ndimage.binary_erosion(hole, _EIGHT).any():
         return False
     return int(ndimage.label(lines & ndimage.binary_dilation(hole, _EIGHT), _EIGHT)[1]) >= 2
 

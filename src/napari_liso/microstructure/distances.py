@@ -10,6 +10,7 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from napari_liso.microstructure.boundaries import Boundaries
+from napari_liso.microstructure.faces import corners_of
 
 __all__ = [
     "Distances",
@@ -191,13 +192,15 @@ def position_along(boundaries: Boundaries) -> NDArray[np.float64]:
     count = len(boundary)
     if count == 0:
         return np.zeros(0)
-    corner = np.concatenate(_corners(boundaries))
+    width = boundaries.grains.shape[1]
+    faces = boundaries.faces
+    corner = np.concatenate(corners_of(faces.first, faces.axis, width))
     face = np.tile(np.arange(count), 2)
     order = np.lexsort((corner, boundary[face]))
     corner, face = corner[order], face[order]
     meets = (corner[1:] == corner[:-1]) & (boundary[face[1:]] == boundary[face[:-1]])
     here, there = face[:-1][meets], face[1:][meets]
-    length = boundaries.face_length / boundaries.faces.staircase
+    length = boundaries.face_length / faces.staircase
     steps = (length[here] + length[there]) / 2
     graph = sparse.coo_array((steps, (here, there)), shape=(count, count)).tocsr()
     first = np.zeros(int(boundary.max()) + 1, dtype=np.intp)
@@ -219,11 +222,3 @@ def _set_first(
     """Write the first face of each boundary into `first`, in place."""
     ids, place = np.unique(boundary, return_index=True)
     first[ids] = face[place]
-
-
-def _corners(boundaries: Boundaries) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Left or upper, and right or lower, corner of each face on the (ny + 1, nx + 1) grid."""
-    width = boundaries.grains.shape[1]
-    y, x = np.divmod(boundaries.faces.first, width)
-    end = (y + 1) * (width + 1) + x + 1
-    return end - np.where(boundaries.faces.axis == 0, 1, width + 1), end

@@ -21,6 +21,7 @@ __all__ = [
     "Faces",
     "Traced",
     "corners_of",
+    "face_lengths",
     "find_faces",
     "find_places",
     "splice_faces",
@@ -172,7 +173,7 @@ def trace_faces(
     component = _number(contacts, links)
     order = np.lexsort((contacts.axis, contacts.first, component))
     vector, normal, staircase = _normals(contacts, links, pixel_size)
-    length = _face_lengths(axis, pixel_size) / staircase
+    length = face_lengths(axis, pixel_size) / staircase
     curvature = mean_curvature(vector, length, links, component, pixel_size)
     faces = Faces(
         first=contacts.first[order],
@@ -286,7 +287,7 @@ def _normals(
     """
     count = len(contacts.first)
     own = np.zeros((count, 2))
-    length = _face_lengths(contacts.axis, pixel_size)
+    length = face_lengths(contacts.axis, pixel_size)
     width = NORMAL_SMOOTHING * stretch(pixel_size)
     own[np.arange(count), contacts.axis] = contacts.sign * length
     vector = smooth(own, links, width)
@@ -299,7 +300,7 @@ def _normals(
     return vector, normal, whole / np.maximum(flat, whole / _STEEPEST)
 
 
-def _face_lengths(
+def face_lengths(
     axis: NDArray[np.integer[Any]], pixel_size: tuple[float, float]
 ) -> NDArray[np.float64]:
     """Length in m of faces: one of axis 0 (between rows) is as long as a pixel is wide."""

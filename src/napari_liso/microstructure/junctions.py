@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_liso.microstructure.faces import Faces, corners_of, find_places, trace_faces
+from napari_liso.microstructure.faces import (
+    Faces,
+    corners_of,
+    face_lengths,
+    find_places,
+    trace_faces,
+)
 
 if TYPE_CHECKING:
     from napari_liso.microstructure.boundaries import Boundaries
 
-__all__ = ["Kind", "find_junctions", "find_surfaces", "meeting_pairs", "tuples_of"]
-
-Kind = Literal["triple", "quadruple or higher", "image edge", "pore", "free surface"]
+__all__ = ["find_junctions", "find_surfaces", "meeting_pairs", "tuples_of"]
 
 Ints = NDArray[np.int64]
 
@@ -155,8 +159,8 @@ def find_surfaces(boundaries: Boundaries) -> pd.DataFrame:
         boundaries.pixel_size,
     )
     faces = traced.faces
-    face_length = np.where(faces.axis == 0, width, height) / faces.staircase
-    of_piece = np.bincount(faces.boundary - 1, face_length, minlength=len(traced.pairs))
+    length_of = face_lengths(faces.axis, boundaries.pixel_size) / faces.staircase
+    of_piece = np.bincount(faces.boundary - 1, length_of, minlength=len(traced.pairs))
     contact, which = np.unique(traced.pairs, axis=0, return_inverse=True)
     total = np.bincount(which.reshape(-1), of_piece, minlength=len(contact))
     for (label, number), all_of_it in zip(contact.tolist(), total.tolist(), strict=True):

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["bridge_lines", "reach_of_lines"]
+__all__ = ["LARGEST_JUNCTION", "bridge_lines", "reach_of_lines"]
 
 _EIGHT = np.ones((3, 3), dtype=bool)
 
-# A watershed line is two pixels wide where two floods meet at the same step,
-# mostly 2 x 2, now and then 2 x 3 or 2 x 4 pixels, where lines meet.
-_LARGEST_JUNCTION = 8
+#: A watershed line is two pixels wide where two floods meet at the same step,
+#: mostly 2 x 2, now and then 2 x 3 or 2 x 4 pixels, where lines meet.
+LARGEST_JUNCTION = 8
 
 # A line may run so many pixels along the rim of a pore.
 _LONGEST_RIM = 8
@@ -22,7 +22,7 @@ _LONGEST_RIM = 8
 # What a zero pixel is follows from the zeros at most so many pixels away: along
 # the rim to the last pixel of a line, from there to a pore, to the end of the
 # blob that decides whether it is one, and to the line ends at that blob.
-_REACH = _LONGEST_RIM + 2 + _LARGEST_JUNCTION + 4
+_REACH = _LONGEST_RIM + 2 + LARGEST_JUNCTION + 4
 
 # Line pixels have a grain at most so many pixels away, of the longer side.
 _FARTHEST_GRAIN = 4
@@ -112,7 +112,7 @@ def _pores(zero: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if count == 0:
         return wide
     thin = zero & ~wide
-    junction = np.bincount(blobs.ravel(), minlength=count + 1) <= _LARGEST_JUNCTION
+    junction = np.bincount(blobs.ravel(), minlength=count + 1) <= LARGEST_JUNCTION
     junction &= np.bincount(blobs[_open(zero, 3)], minlength=count + 1) == 0
     junction[0] = False
     junction &= _attached(blobs, junction, thin) >= 2

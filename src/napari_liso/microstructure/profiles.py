@@ -359,16 +359,10 @@ def _rows(boundaries: Boundaries, ids: Iterable[int] | None) -> pd.DataFrame:
     wanted = np.atleast_1d(np.asarray([int(i) for i in ids], dtype=np.int64))
     unknown = wanted[~np.isin(wanted, table.index)]
     if len(unknown):
-        raise ValueError(f"no boundary {unknown[0]}{_known(table)}")
+        raise ValueError(f"no boundary {unknown[0]}; {boundaries.known_ids}")
     if len(np.unique(wanted)) < len(wanted):
         raise ValueError("a boundary is given twice in ids")
     return table.loc[wanted]
-
-
-def _known(table: pd.DataFrame) -> str:
-    if len(table) == 0:
-        return "; there is none"
-    return f"; ids run from {table.index.min()} to {table.index.max()}"
 
 
 def _image(
