@@ -118,6 +118,9 @@ class Network:
 
     def parts(self, passing: NDArray[np.bool_]) -> IntArray:
         """Connected part of each cell if only some of the boundaries pass, (cells,)."""
+        return self._whole if passing.all() else self._parts(passing)
+
+    def _parts(self, passing: NDArray[np.bool_]) -> IntArray:
         electrodes = np.ones(self.crystal.boundaries - self.boundaries, dtype=bool)
         a, b, number = self._links.T
         here = np.append(passing, electrodes)[number]
@@ -135,6 +138,11 @@ class Network:
         """Cells that an electrode reaches: the others are islands, (cells,)."""
         part = self.parts(permeability > 0)
         return np.isin(part, part[-2:])
+
+    @cached_property
+    def _whole(self) -> IntArray:
+        """Parts where every boundary passes."""
+        return self._parts(np.ones(self.boundaries, dtype=bool))
 
     def solve_full(self, permeability: FloatArray, diffusivity: float) -> Flow:
         """Solve all pixels.
@@ -199,7 +207,7 @@ def _flow(
     kappa = network.kappa(permeability, diffusivity)
     power = kappa * energy
     conductance = float(power.sum() + diffusivity * interior)
-    if conductance <= 0:
+    if not network.joined(permeability > 0):
         return Flow(0.0, np.zeros(network.boundaries), 0.0, values)
     # Of the way between two pixel centres only 1/k is the barrier.
     mine = kappa[: network.boundaries]

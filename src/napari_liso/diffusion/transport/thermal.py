@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_liso.counting.measured import Measured
+from napari_liso.diffusion.intervals import judge
 from napari_liso.diffusion.results import Estimate
 from napari_liso.diffusion.transport.propagation import NORMAL_95
 from napari_liso.units import BOLTZMANN_EV
@@ -73,7 +74,7 @@ def effective_time(
     inside = [at(energy) for energy in np.linspace(low, high, 41)] if high > low else []
     middle = at(value)
     found = [middle, *inside]
-    return Estimate(middle, min(found), max(found), "resolved")
+    return Estimate(middle, min(found), max(found), judge(min(found), max(found)))
 
 
 def _energy(given: float | Measured | Estimate) -> tuple[float, float, float]:
