@@ -9,7 +9,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from examined import examine_here
 from hostile import EXAMPLES, assert_cut_is_noticed, damage, fuzz, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,16 +20,7 @@ from napari_liso.readers.arrays import hdf5 as hdf5_array
 
 SHAPE = (2, 3, 5, 7)
 
-
-@pytest.fixture(autouse=True)
-def _examined(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "apart" not in request.fixturenames:
-        examine_here(monkeypatch)
-
-
-@pytest.fixture
-def apart() -> None:
-    """For tests in which files are examined in a process of its own, as they are in earnest."""
+pytestmark = pytest.mark.usefixtures("examined_here")
 
 
 @pytest.fixture

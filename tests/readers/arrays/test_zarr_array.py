@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examined import examine_here
 from hostile import EXAMPLES, damage, fuzz, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,16 +25,7 @@ zarr = pytest.importorskip("zarr", minversion="3")
 SHAPE = (2, 3, 5, 7)
 CHUNKS = (1, 2, 3, 7)
 
-
-@pytest.fixture(autouse=True)
-def _examined(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "apart" not in request.fixturenames:
-        examine_here(monkeypatch)
-
-
-@pytest.fixture
-def apart() -> None:
-    """For tests in which stores are examined in a process of its own, as they are in earnest."""
+pytestmark = pytest.mark.usefixtures("examined_here")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from examined import examine_here
 from hostile import EXAMPLES, assert_cut_is_noticed, bounded, damage, fuzz, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,16 +32,7 @@ LABELS = ("nominal6", "nominal7", "6Li+", "7Li+")
 MASSES = (6.0, 7.0, 6.0146, 7.0155)
 SHAPE = (3, 4, 5)  # write, y, x
 
-
-@pytest.fixture(autouse=True)
-def _examined(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "apart" not in request.fixturenames:
-        examine_here(monkeypatch)
-
-
-@pytest.fixture
-def apart() -> None:
-    """For tests in which files are examined in a process of its own, as they are in earnest."""
+pytestmark = pytest.mark.usefixtures("examined_here")
 
 
 @pytest.fixture
