@@ -16,7 +16,13 @@ from qtpy.QtCore import QTimer
 import napari_liso as liso
 from napari_liso.counting.corrections import Corrections
 from napari_liso.counting.measured import Measured
+from napari_liso.microstructure.boundaries import find_boundaries
+from napari_liso.microstructure.crystal import Phase
+from napari_liso.microstructure.ebsd import EbsdMap
+from napari_liso.microstructure.editing import split_grain
 from napari_liso.plugin import layers as ly
+from napari_liso.plugin.labelling.editor import editor_of
+from napari_liso.plugin.layers.ebsd import ebsd_layers, with_ebsd
 from napari_liso.plugin.records import corrections_of, give_corrections
 from napari_liso.plugin.sample_data import simulated_polycrystal
 from napari_liso.plugin.saving import layers_of, opening, restore, session_of_viewer
@@ -25,7 +31,15 @@ from napari_liso.plugin.saving.views import path_of
 from napari_liso.plugin.selection import camera_of, selection_of
 from napari_liso.session import Session
 
-from .conftest import PIXEL, acquisition_of, add_boundaries, add_grains, add_map, fit_of
+from .conftest import (
+    PIXEL,
+    acquisition_of,
+    add_boundaries,
+    add_grains,
+    add_map,
+    fit_of,
+    grains_of_three,
+)
 
 #: What a layer looks like; both sides are asked in the same words.
 _STATE = (
@@ -288,3 +302,29 @@ def test_a_large_session_is_read_in_the_background(
     assert told == [[(None,)]]
     require_same_layers(viewer, again)
     assert path_of(again) == path
+
+
+def test_misorientations_come_back_and_go_on_being_measured(
+    viewer: ViewerModel, tmp_path: Path
+) -> None:
+    grains = grains_of_three()
+    euler = np.zeros((*grains.shape, 3), np.float32)
+    euler[grains == 2, 0] = np.deg2rad(20)  # from 1 to 2, and 30 on to 3, all about z
+    euler[grains == 3, 0] = np.deg2rad(50)
+    one = np.ones(grains.shape, np.int16)
+    ebsd = EbsdMap(one, euler, {1: Phase("triclinic", "1")}, (PIXEL, PIXEL))
+    for layer_data in ebsd_layers(ebsd, grains):
+        ly.add(viewer, layer_data)
+    found = with_ebsd(viewer.layers["Grains"], find_boundaries(grains, PIXEL))
+    placement = ly.Placement.of_pixel_size((PIXEL, PIXEL))
+    ly.add(viewer, ly.boundaries_layer(found, placement, sources=("Grains",)))
+    again = through_a_file(viewer, tmp_path)
+    layer = again.layers["Grain boundaries"]
+    angles = ly.boundaries_from_layer(layer).table["misorientation"]
+    np.testing.assert_allclose(np.rad2deg(angles), [20, 50, 30], atol=1e-3)
+    assert layer.features["misorientation_deg"].tolist()[1:] == [20, 50, 30]
+    editor = editor_of(again, layer)
+    assert editor is not None
+    assert editor.apply(split_grain(again.layers["Grains"].data, [(0, 7), (23, 7)]), "Split")
+    angles = editor.boundaries.table["misorientation"]
+    np.testing.assert_allclose(np.rad2deg(angles), [20, 50, 30, 0], atol=1e-3)

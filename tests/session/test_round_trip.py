@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import napari_liso as liso
+from napari_liso.microstructure.crystal import Phase
+from napari_liso.microstructure.ebsd import EbsdMap
 from napari_liso.microstructure.update import find_patch
-from napari_liso.session import Session, summary
+from napari_liso.session import SavedLayer, Session, summary
 
 from .sessions import full_session, require_identical, sessions
 
@@ -96,3 +101,63 @@ def test_counts_take_less_room_than_in_memory(tmp_path: Path) -> None:
     acquisition = liso.Acquisition(counts, ("6Li", "7Li"), np.array([6.0, 7.0]))
     path = liso.save(tmp_path / "a.liso", Session(acquisition))
     assert path.stat().st_size < counts.nbytes / 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "size"),
+    [
+        ("<i8", 0, 255, 1), ("<i8", 0, 256, 2), ("<i8", -1, 127, 1), ("<i8", -129, 5, 2),
+        (">i4", 0, 65535, 2), ("<u8", 0, 2**32, 8), ("<i8", -(2**31), 2**31 - 1, 4),
+        ("<u2", 0, 65535, 2), ("<i8", -(2**63), 2**63 - 1, 8),
+    ],
+)  # fmt: skip
+def test_whole_numbers_take_as_little_room_as_they_need_and_come_back(
+    kind: str, low: int, high: int, size: int, tmp_path: Path
+) -> None:
+    native = np.dtype(kind).newbyteorder("=")
+    values = np.random.default_rng(0).integers(low, high, (400, 300), native, endpoint=True)
+    values[0, 0], values[-1, -1] = low, high
+    session = Session(settings={"c": values.astype(kind), "f": np.asfortranarray(values)})
+    path = liso.save(tmp_path / "a.liso", session)
+    require_identical(session, liso.load(path))
+    with zipfile.ZipFile(path) as archive:
+        written = np.load(archive.open("arrays/0.npy"))
+    assert written.dtype.itemsize == size
+    assert np.array_equal(written, values)
+
+
+def test_a_file_of_the_first_version_can_be_read(tmp_path: Path) -> None:
+    session = full_session()
+    path = liso.save(tmp_path / "a.liso", session)
+    old = tmp_path / "old.liso"
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(old, "w") as other:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "session.json":
+                head = json.loads(content)
+                head["version"] = 1
+                for record in head["arrays"]:  # none is large enough to be narrower
+                    assert record.pop("stored") == record["dtype"]
+                content = json.dumps(head).encode()
+                digest = hashlib.sha256(content).hexdigest()
+                other.comment = b"napari-liso session sha256:" + digest.encode()
+            other.writestr(name, content)
+    require_identical(session, liso.load(old))
+
+
+def test_an_ebsd_map_comes_back_identical(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    ebsd = EbsdMap(
+        phase=rng.integers(0, 3, (6, 7)).astype(np.int16),
+        euler=rng.uniform(0, 3, (6, 7, 3)).astype(np.float32),
+        phases={1: Phase("LLTO", "422"), 2: Phase("α quartz", "32", turn=np.pi / 6)},
+        pixel_size=(0.4e-6, 0.5e-6),
+        images={"BC": rng.uniform(size=(6, 7)).astype(np.float32)},
+        metadata={"path": "/nowhere/map.ctf", "warnings": ["a"]},
+    )
+    layer = SavedLayer(
+        "labels", np.ones((6, 7), np.int32), {"name": "G"}, {"ebsd": ebsd}, "grains"
+    )
+    session = Session(layers=(layer,))
+    again = liso.load(liso.save(tmp_path / "a.liso", session))
+    require_identical(session, again)

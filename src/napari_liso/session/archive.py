@@ -3,7 +3,8 @@
 ::
 
     mimetype          application/x-napari-liso-session, stored, always first
-    arrays/0.npy      numpy arrays of numbers, stored or deflated
+    arrays/0.npy      numpy arrays of numbers, stored or deflated; whole numbers as narrow as
+                      their values allow (counts of int64 take a byte each)
     ...
     session.json      format, version, SHA-256 of every array, and the structure
 
@@ -33,8 +34,9 @@ from napari_liso.session.replacing import replace_whole
 
 __all__ = ["VERSION", "is_session", "read_archive", "read_description", "write_archive"]
 
-#: Of the format. Raised whenever a file could be misread by an older program.
-VERSION = 1
+#: Of the format. Raised whenever a file could be misread by an older program: 2 has narrow
+#: arrays and EBSD maps. Older files can be read.
+VERSION = 2
 _FORMAT = "napari-liso session"
 _MIMETYPE = b"application/x-napari-liso-session"
 _COMMENT = b"napari-liso session sha256:"
@@ -49,6 +51,7 @@ _RATIO = 100
 _CHUNK = 2**22
 _HEADER = 2**16  # bytes that a .npy header may take
 _KINDS = re.compile(r"[<>|][biufc](1|2|4|8|16)")
+_WIDE = 2**16  # values from which on it pays to look how wide they need to be
 
 _DAMAGED = "is damaged or cut short; open a copy or an older file. It was not changed"
 #: What zipfile raises for damaged files, beside its own errors.
@@ -118,10 +121,11 @@ def _write_array(
 ) -> dict[str, Any]:
     """Write one array; return what identifies it."""
     fortran = array.flags.f_contiguous and not array.flags.c_contiguous
-    plain = np.asarray(array, order="F" if fortran else "C")
+    plain = _narrow(np.asarray(array, order="F" if fortran else "C"))
     content = _bytes_of(plain)
     gain = _gain(content)
-    deflate = gain > 1.1 and not (large and gain > _RATIO / 2)
+    whole_gain = gain * array.dtype.itemsize / plain.dtype.itemsize
+    deflate = gain > 1.1 and not (large and whole_gain > _RATIO / 2)
     archive.compression = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
     digest = hashlib.sha256()
     with archive.open(f"arrays/{number}.npy", "w", force_zip64=plain.nbytes > 2**30) as stream:
@@ -132,11 +136,26 @@ def _write_array(
             digest.update(piece)
             stream.write(piece)
     return {
-        "dtype": plain.dtype.str,
+        "dtype": array.dtype.str,
+        "stored": plain.dtype.str,
         "shape": list(plain.shape),
         "order": "F" if fortran else "C",
         "sha256": digest.hexdigest(),
     }
+
+
+def _narrow(array: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers in the narrowest type that holds them."""
+    if array.dtype.kind not in "iu" or array.size < _WIDE:
+        return array
+    low, high = int(array.min()), int(array.max())
+    for size in (1, 2, 4):
+        kind = np.dtype(f"{'u' if low >= 0 else 'i'}{size}")
+        if size >= array.dtype.itemsize:
+            break
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return array.astype(kind)
+    return array
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
@@ -235,7 +254,7 @@ def _head(path: Path, archive: zipfile.ZipFile, size: int) -> dict[str, Any]:
             f"this program reads up to {VERSION}. Update napari-liso to open it. The file was "
             "not changed",
         )
-    if version != VERSION:
+    if version not in range(1, VERSION + 1):
         raise ValueError(f"the format version {version!r} does not exist")
     if archive.comment != _COMMENT + hashlib.sha256(text).hexdigest().encode():
         raise ValueError("the description is not the one that was written")
@@ -260,6 +279,8 @@ def _check_record(record: Any) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     name, shape = record["dtype"], record["shape"]
     if not _KINDS.fullmatch(name):
         raise ValueError(f"arrays of the type {name!r}")
+    if not _KINDS.fullmatch(record.get("stored", name)):
+        raise ValueError(f"arrays stored as {record['stored']!r}")
     if len(shape) > 32 or any(type(n) is not int or not 0 <= n < 2**40 for n in shape):
         raise ValueError(f"an array of the shape {shape}")
     return tuple(shape), np.dtype(name), math.prod(shape)
@@ -273,6 +294,7 @@ def _read_array(
     kind: np.dtype[Any],
 ) -> NDArray[Any]:
     """Return one array; its shape was checked against what a file of this size may hold."""
+    stored = np.dtype(record.get("stored", kind))
     with archive.open(_checked(info, 2**62)) as stream:
         # the .npy header is for other programs: what it says, the description says too
         start = stream.read(12)
@@ -280,9 +302,9 @@ def _read_array(
         if start[:8] != b"\x93NUMPY\x02\x00" or length > _HEADER:
             raise ValueError(f"{info.filename} is no array of this format")
         stream.read(length)
-        if info.file_size != len(start) + length + math.prod(shape) * kind.itemsize:
+        if info.file_size != len(start) + length + math.prod(shape) * stored.itemsize:
             raise ValueError(f"{info.filename} has another size than listed")
-        array: NDArray[Any] = np.empty(shape, kind, order=record["order"])
+        array: NDArray[Any] = np.empty(shape, stored, order=record["order"])
         content = _bytes_of(array)
         digest = hashlib.sha256()
         done = 0
@@ -297,4 +319,4 @@ def _read_array(
             raise ValueError(f"{info.filename} goes on after its end")
     if digest.hexdigest() != record["sha256"]:
         raise ValueError(f"{info.filename} is not what was written")
-    return array
+    return array.astype(kind, copy=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -19,6 +19,8 @@ from napari_liso.diffusion.experiment import Experiment, Stage
 from napari_liso.diffusion.full_model import FullModel
 from napari_liso.diffusion.results import TABLE_COLUMNS, DiffusionFit, Estimate, Population
 from napari_liso.microstructure.boundaries import Boundaries
+from napari_liso.microstructure.crystal import Phase
+from napari_liso.microstructure.ebsd import EbsdMap
 from napari_liso.microstructure.faces import Faces
 from napari_liso.session.sources import (
     EMBEDDED_BYTES,
@@ -75,8 +77,9 @@ def no_full_model() -> NDArray[np.float64]:
 _TYPES: dict[str, type] = {
     one.__name__: one
     for one in (
-        Acquisition, Boundaries, Corrections, CountsFile, DiffusionFit, Estimate, Experiment,
-        Faces, FractionMap, FullModel, Measured, Population, RatioMap, SavedLayer, Stage,
+        Acquisition, Boundaries, Corrections, CountsFile, DiffusionFit, EbsdMap, Estimate,
+        Experiment, Faces, FractionMap, FullModel, Measured, Phase, Population, RatioMap,
+        SavedLayer, Stage,
     )
 }  # fmt: skip
 _NAMES = {one: name for name, one in _TYPES.items()}
@@ -100,6 +103,9 @@ def describe(value: Any) -> tuple[str, dict[str, Any]] | None:
         return name, _acquisition_fields(value, parts)
     if isinstance(value, SavedLayer) and callable(value.data):
         parts["data"] = value.data()
+    if isinstance(value, EbsdMap):
+        for key in ("phases", "images", "metadata"):
+            parts[key] = dict(parts[key])
     if isinstance(value, DiffusionFit):
         kept = isinstance(value.full_fraction, FullModel)
         parts["full_fraction"] = value.full_fraction if kept else None
@@ -227,6 +233,20 @@ def _check_faces(made: Faces) -> None:
         _require(one.dtype.kind in "iu", "faces that are no numbers of pixels")
 
 
+def _check_ebsd(made: EbsdMap) -> None:
+    images = list(made.images.values())
+    _require(
+        made.phase.dtype.kind in "iu"
+        and made.euler.dtype.kind == "f"
+        and all(isinstance(one, Phase) for one in made.phases.values())
+        and all(np.shape(one) == made.shape for one in images)
+        and isinstance(made.metadata, Mapping),
+        "the parts of an EBSD map do not fit together",
+    )
+    y, x = made.pixel_size
+    _require(0 < y < np.inf and 0 < x < np.inf, "the step of an EBSD map is no length")
+
+
 def _check_fit(parts: dict[str, Any]) -> None:
     table, shape = parts["table"], np.shape(parts["fraction"])
     _require(
@@ -269,6 +289,7 @@ def _check_layer(made: SavedLayer) -> None:
 
 _CHECKS: dict[type, Callable[[Any], None]] = {
     Boundaries: _check_boundaries,
+    EbsdMap: _check_ebsd,
     Faces: _check_faces,
     FractionMap: _check_maps,
     RatioMap: _check_maps,

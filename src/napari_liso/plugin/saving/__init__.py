@@ -173,7 +173,10 @@ def _behind(layer: Layer, role: str) -> Any:
             "selected": () if selection is None else tuple(selection.ids),
             **({} if stale is None else {"stale": frozenset(stale)}),
         }
-    return behind if behind is not None and _can_hold(behind) else None
+    if role == "grains" and isinstance(behind, dict):
+        behind = {key: value for key, value in behind.items() if _can_hold(value)}
+        return behind or None  # the EBSD map that they are from
+    return behind if _can_hold(behind) else None
 
 
 def _can_hold(value: Any) -> bool:
