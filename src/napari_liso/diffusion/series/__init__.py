@@ -1,0 +1,1 @@
+"""The 1-D series (brick-layer) model: grains and boundaries one behind the other."""

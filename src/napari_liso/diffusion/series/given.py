@@ -1,0 +1,203 @@
+"""Checks what a fit of profiles was given, and sets the problem up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_liso.counting.measured import Measured
+from napari_liso.diffusion.experiment import Experiment
+from napari_liso.diffusion.series.bins import Bins, bin_edges, build_bins
+from napari_liso.diffusion.series.chain import Chain
+from napari_liso.diffusion.series.layout import FractionRule, Layout, build_layout
+from napari_liso.diffusion.series.plan import Period
+from napari_liso.diffusion.series.search import SeriesProblem
+from napari_liso.units import BOLTZMANN, ELEMENTARY_CHARGE
+
+__all__ = ["GivenProfiles", "ProfileOptions", "check_profiles", "periods_of", "set_up"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class ProfileOptions:
+    """Keywords of `fit_profile` that the model needs."""
+
+    shared_d: bool = True
+    shared_k: bool = False
+    psf_fwhm: float = 0.0
+    exclude: float | None = None
+    length: float | None = None
+    source_fraction: float | Measured | str | None = None
+    background_fraction: float | Measured | str | None = None
+    surface_exchange: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GivenProfiles:
+    """Checked input.
+
+    Parameters
+    ----------
+    distance, edges
+        Middles (bins,) and edges (bins + 1,) of the bins, m.
+    n6, total
+        Counts, (fits, bins).
+    interfaces
+        Positions of the boundaries, m, ascending.
+    used
+        Bins that are data.
+    length
+        Of the sample, m; inf for an open end.
+    """
+
+    distance: FloatArray
+    edges: FloatArray
+    n6: FloatArray
+    total: FloatArray
+    interfaces: FloatArray
+    used: NDArray[np.bool_]
+    length: float
+
+    @property
+    def step(self) -> float:
+        """Typical width of a bin, m."""
+        return float(np.median(np.diff(self.edges)))
+
+    @property
+    def thickness(self) -> FloatArray:
+        """Of the grains, m; the last may be inf."""
+        return np.diff(np.concatenate([[0.0], self.interfaces, [self.length]]))
+
+
+def check_profiles(
+    distance: ArrayLike,
+    n6: ArrayLike,
+    n7: ArrayLike,
+    interfaces: ArrayLike,
+    options: ProfileOptions,
+) -> GivenProfiles:
+    """Check arrays and positions.
+
+    Raises
+    ------
+    ValueError
+        If counts are not whole or not of one shape with `distance`, a position is
+        outside the profile, or nothing is left to fit.
+    """
+    middle = np.asarray(distance, dtype=float)
+    edges = bin_edges(middle)
+    six, seven = _counts(n6, "n6", middle.size), _counts(n7, "n7", middle.size)
+    if six.shape != seven.shape:
+        raise ValueError(f"n6 has shape {six.shape}, n7 {seven.shape}")
+    length = float(edges[-1]) if options.length is None else float(options.length)
+    if not length >= edges[-1] * (1 - 1e-9):
+        raise ValueError(
+            f"the sample is {length:g} m long, but the last bin ends at {edges[-1]:g} m"
+        )
+    places = np.sort(np.asarray(interfaces, dtype=float).ravel())
+    if places.size and not (places[0] > 0 and places[-1] < length):
+        raise ValueError(
+            f"interfaces must lie between the source face and the end of the sample "
+            f"({length:g} m), in m"
+        )
+    if np.any(np.diff(places) <= 0):
+        raise ValueError("two interfaces lie at the same place")
+    if not options.psf_fwhm >= 0:
+        raise ValueError(f"psf_fwhm must be 0 or more metres, got {options.psf_fwhm}")
+    given = GivenProfiles(
+        middle, edges, six, six + seven, places, np.ones(middle.size, bool), length
+    )
+    exclude = given.step if options.exclude is None else float(options.exclude)
+    if not exclude >= 0:
+        raise ValueError(f"exclude must be 0 or more metres, got {options.exclude}")
+    away = np.abs(middle[:, None] - places).min(axis=1, initial=np.inf)
+    used = away >= exclude * (1 - 1e-9)
+    if not (given.total[:, used].sum(axis=1) > 0).all():
+        raise ValueError("no counts are left to fit: all bins are empty or near an interface")
+    return replace(given, used=used)
+
+
+def _counts(counts: ArrayLike, name: str, bins: int) -> FloatArray:
+    array = np.atleast_2d(np.asarray(counts))
+    if array.ndim != 2 or array.shape[1] != bins:
+        raise ValueError(f"{name} has shape {np.shape(counts)}, distance {bins} bins")
+    whole = array.dtype.kind in "iu" or (
+        array.dtype.kind == "f" and np.array_equal(array, np.round(array))
+    )
+    if not whole:
+        raise ValueError(
+            f"{name} must be whole counts: sum the counts of pixels, do not average or scale"
+        )
+    if np.any(array < 0):
+        raise ValueError(f"{name} has negative counts")
+    return array.astype(np.float64)
+
+
+def periods_of(experiment: Experiment) -> list[Period]:
+    """Stages, with D and k at the temperature of each over those of the first.
+
+    The activation energies (eV) of bulk and boundary are those of the experiment;
+    without them a change of temperature changes nothing. The exchange at the
+    surface follows the boundary.
+    """
+    first = experiment.stages[0].temperature
+    volt = ELEMENTARY_CHARGE / BOLTZMANN
+    periods = []
+    for stage in experiment.stages:
+        inverse = volt * (1 / first - 1 / stage.temperature)
+        bulk, boundary = (
+            float(
+                np.exp((getattr(experiment, f"activation_energy_{name}", None) or 0.0) * inverse)
+            )
+            for name in ("bulk", "boundary")
+        )
+        periods.append(Period(stage.duration, stage.source, bulk, boundary, boundary))
+    return periods
+
+
+def set_up(
+    given: GivenProfiles, experiment: Experiment, options: ProfileOptions
+) -> tuple[SeriesProblem, Bins]:
+    """Return the problem over the bins used, and all bins."""
+    bins = build_bins(given.edges, given.interfaces, given.length, options.psf_fwhm)
+    used = bins.only(given.used)
+    periods = periods_of(experiment)
+    chain = Chain(given.thickness, periods, used.positions)
+    total = given.total[:, given.used]
+    mixes = (used.weights @ (used.layer[:, None] == np.arange(chain.layers)) > 1e-9).sum(axis=1)
+    intensity = None
+    if (mixes > 1).any():
+        intensity = used.intensities(total, chain.layers)
+    layout = layout_of(chain, used, experiment, options)
+    problem = SeriesProblem.of(chain, used, layout, given.n6[:, given.used], total, intensity)
+    return problem, bins
+
+
+def layout_of(chain: Chain, bins: Bins, experiment: Experiment, options: ProfileOptions) -> Layout:
+    """Number the parameters."""
+    source = FractionRule.of(
+        options.source_fraction, float(experiment.source_fraction), "source_fraction"
+    )
+    background = FractionRule.of(
+        options.background_fraction, float(experiment.background_fraction), "background_fraction"
+    )
+    fit_surface = options.surface_exchange == "fit"
+    if options.surface_exchange not in (None, "fit"):
+        raise ValueError(
+            'surface_exchange must be "fit" or None (that of the experiment), got '
+            f"{options.surface_exchange!r}"
+        )
+    return build_layout(
+        chain.seen(float(bins.positions[-1])),
+        chain.effective_time,
+        source=source,
+        background=background,
+        surface=experiment.surface_exchange,
+        fit_surface=fit_surface,
+        shared_d=options.shared_d,
+        shared_k=options.shared_k,
+    )
