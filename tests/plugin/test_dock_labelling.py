@@ -123,6 +123,30 @@ def test_choosing_other_grains_shows_their_boundaries(
     assert found.context.boundaries.current is viewer.layers["Grain boundaries"]
 
 
+def test_other_grains_leave_the_states_of_boundaries_alone(
+    found: BoundaryDock, viewer: ViewerModel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    selection_of(viewer.layers["Grain boundaries"]).select([2])
+    found.edit.exclude()
+    halves = np.repeat([[1, 2]], 24, axis=0).repeat(15, axis=1)
+    monkeypatch.setattr("napari_liso.microstructure.grains.segment_grains", lambda **given: halves)
+    for _ in range(2):  # the second proposal takes the place of the first
+        found.grains.segment_grains()
+        finish(qtbot, found.grains.task)
+        assert [x.name for x in viewer.layers if ly.role_of(x) == "boundaries"] == [
+            "Grain boundaries",
+            "Grain boundaries [1]",
+        ]
+    first, second = (viewer.layers[f"Grain boundaries{mark}"] for mark in ("", " [1]"))
+    assert found.context.boundaries.current is second
+    assert (first.visible, second.visible) == (False, True)
+    box = found.grains.grains
+    box.setCurrentText("Grains")
+    box.activated.emit(box.currentIndex())
+    assert states(found) == ["use", "exclude", "use"]
+    assert (first.visible, second.visible) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("source", "given"),
     [

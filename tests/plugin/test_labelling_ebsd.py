@@ -98,6 +98,8 @@ def test_grains_are_brought_onto_the_counts(
     source = np.asarray(grains.data)[np.minimum(row, 15)[:, None], column.clip(0, 23)]
     assert np.array_equal(made.data, np.where(inside, source, 0))
     assert not grains.visible
+    names = [x.name for x in viewer.layers]
+    assert names.index("EBSD BC") < names.index("Grain boundaries") < names.index("Grains on 6Li")
     assert not lies_elsewhere(made, counts)
     assert ebsd_of(made) is not None
     assert dock.context.grains.current is made

@@ -30,7 +30,7 @@ _LOOKS = {
     "free surface": ("triangle_up", "#2fd08c"),
 }
 #: Of a symbol on the screen, whatever the zoom.
-_PIXELS = 8.0
+_PIXELS = 10.0
 
 
 def junctions_layer(
@@ -56,7 +56,7 @@ def junctions_layer(
         "features": features,
         **looks,
         "border_color": "black",
-        "border_width": 0.12,
+        "border_width": 0.08,
         "size": max(1.0, 0.01 * max(boundaries.grains.shape)),
         "canvas_size_limits": (_PIXELS, _PIXELS),
         "metadata": {PROVENANCE: provenance(ROLE, [source] if source else [])},

@@ -18,6 +18,7 @@ from napari_liso.plugin.records import OBJECT, PROVENANCE, provenance, role_of
 from napari_liso.units import MICROMETRE
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Layer
 
     from napari_liso.microstructure.boundaries import Boundaries
@@ -27,10 +28,10 @@ __all__ = [
     "ROLE",
     "EbsdReading",
     "EbsdSearch",
+    "bring_onto",
     "ebsd_layers",
     "ebsd_of",
     "grains_on_grid",
-    "lay_as_image",
     "lies_elsewhere",
     "open_ebsd",
     "with_ebsd",
@@ -49,8 +50,6 @@ _POINTS = 8
 _GAP = 3
 #: Pixels of two grids that are no further apart are the same.
 _SAME = 0.5
-#: What an overlay moves.
-_PLACES = ("scale", "translate", "rotate", "shear", "affine")
 #: Share of the points that are darker, or lighter, than the limits of the image.
 _TAIL = 0.5
 
@@ -190,25 +189,42 @@ class EbsdSearch:
         return made
 
 
-def lay_as_image(grains: Layer, layers: Iterable[Layer]) -> bool:
-    """Lay EBSD grains as the image of the same file lies, which landmarks may have moved.
+def bring_onto(viewer: ViewerModel, grains: Layer, counts: Layer) -> Layer:
+    """Copy grains onto the pixels of counts, as a new layer; the former ones are hidden.
 
-    Returns
-    -------
-    bool
-        Whether they lay elsewhere.
+    EBSD grains lie as the image of their file does, which landmarks may have moved. That
+    image goes below grains and boundaries.
+
+    Raises
+    ------
+    ValueError
+        As `grains_on_grid`.
     """
+    from napari_liso.plugin.layers import add
+
+    layers = viewer.layers
+    image = _image_of(grains, layers)
+    if image is not None:
+        Placement.of_layer(image).apply(grains)
+    made = grains_on_grid(grains, counts)
+    if image is not None:
+        lines = [layer for layer in layers if role_of(layer) in ("grains", "boundaries")]
+        lowest = min(layers.index(layer) for layer in lines)
+        if layers.index(image) > lowest:
+            layers.move(layers.index(image), lowest)
+    layer = add(viewer, made)
+    grains.visible = False
+    return layer
+
+
+def _image_of(grains: Layer, layers: Iterable[Layer]) -> Layer | None:
+    """Return the image that was opened along with EBSD grains, or None."""
     sources = grains.metadata.get(PROVENANCE, {}).get("sources")
     for image in layers:
         ours = role_of(image) == ROLE and image.metadata[PROVENANCE]["sources"] == sources
         if ours and image.data.shape[-2:] == grains.data.shape[-2:]:
-            there = Placement.of_layer(image).arguments
-            here = Placement.of_layer(grains).arguments
-            if all(np.array_equal(there[key], here[key]) for key in _PLACES):
-                return False
-            Placement(there).apply(grains)
-            return True
-    return False
+            return image
+    return None
 
 
 def _image(ebsd: EbsdMap, name: str, placement: Placement, file: str) -> LayerData:

@@ -15,7 +15,7 @@ from napari_liso.plugin import layers as ly
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.labelling.frame import Grid, PixelFrame
 from napari_liso.plugin.labelling.segmenting import Found, Wanted, find, segment
-from napari_liso.plugin.layers.ebsd import EbsdSearch, grains_on_grid, lay_as_image, with_ebsd
+from napari_liso.plugin.layers.ebsd import EbsdSearch, bring_onto, with_ebsd
 from napari_liso.plugin.newest import Newest
 from napari_liso.plugin.tasks import Task
 from napari_liso.plugin.widgets.labelling.ebsd_form import EbsdForm
@@ -48,7 +48,7 @@ _FIND_TIP = (
 )
 _UNSEEN = "Where neighbours have the same fraction no method sees the boundary: check and edit. "
 _ELSEWHERE = (
-    "'{}' is not on the pixels of '{}': lay one over the other, and press Onto the map's pixels"
+    "'{}' and '{}' differ in shape: lay one over the other, and press Onto the map's pixels"
 )
 #: Boundaries of grains that are being painted are found when the hand rests so long, ms.
 _REST = 600
@@ -189,7 +189,7 @@ class GrainsPanel(Panel):
             return
         there = self._boundaries_of(grains)
         if there is not None:
-            self.context.boundaries.choose(there)
+            self._choose(there)
         elif not self.task.running:
             self.find_boundaries()
 
@@ -273,14 +273,11 @@ class GrainsPanel(Panel):
         grains, counts = self.context.grains.current, self.context.tracer.current
         if grains is None or counts is None or self.task.running:
             return
-        lay_as_image(grains, self.context.viewer.layers)
         try:
-            made = grains_on_grid(grains, counts)
+            layer = bring_onto(self.context.viewer, grains, counts)
         except ValueError as error:
             self.fail(error)
             return
-        layer = ly.add(self.context.viewer, made)
-        grains.visible = False
         self.context.grains.choose(layer)
         if not self.task.running:
             self.find_boundaries()
@@ -384,7 +381,7 @@ class GrainsPanel(Panel):
         viewer = self.context.viewer
         active = viewer.layers.selection.active
         found = with_ebsd(grains, found)
-        name = ly.result_name(ly.BOUNDARIES, grains.name)
+        name = self._name_of_boundaries(grains)
         placement = ly.Placement.of_layer(grains)
         layer = ly.show(
             viewer, ly.boundaries_layer(found, placement, name, sources=(grains.name,))
@@ -393,8 +390,31 @@ class GrainsPanel(Panel):
             grains.visible = False  # its colours would cover the map
         elif active is not None:
             viewer.layers.selection.active = active
-        self.context.boundaries.choose(layer)
+        self._choose(layer)
         self.context.mark_outdated(layer)
+
+    def _name_of_boundaries(self, grains: Layer) -> str:
+        """Return a name that leaves the boundaries of other grains, and their states, alone."""
+        there = self._boundaries_of(grains)
+        if there is not None:
+            return str(there.name)
+        name = ly.result_name(ly.BOUNDARIES, grains.name)
+        present = {layer.name: layer for layer in self.context.viewer.layers}
+        number = 0
+        while name in present:
+            sources = present[name].metadata.get(ly.PROVENANCE, {}).get("sources", [])
+            if not sources or sources[0] not in present:
+                break  # nobody's any more
+            number += 1
+            name = f"{ly.BOUNDARIES} [{number}]"
+        return name
+
+    def _choose(self, layer: Layer) -> None:
+        """Work on other boundaries; those before would lie over them."""
+        before = self.context.boundaries.current
+        if before is not None and before != layer:
+            before.visible, layer.visible = False, True
+        self.context.boundaries.choose(layer)
 
     def _propose(self, grains: NDArray[Any]) -> Layer:
         """Show segmented grains; those that were drawn or imported stay as they are."""

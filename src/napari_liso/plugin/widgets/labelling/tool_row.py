@@ -89,7 +89,8 @@ class ButtonRow(QWidget):
             self.buttons[spec.name] = button
             self._names[number] = spec.name
             self._group.addButton(button, number)
-            row.addWidget(button, 1)
+            # long words get the room that short ones leave
+            row.addWidget(button, 30 + self.fontMetrics().horizontalAdvance(spec.word))
             self.allow(spec.name, "")
         self._group.idClicked.connect(self._on_clicked)
         self._draw_icons()
