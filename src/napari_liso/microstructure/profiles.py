@@ -279,6 +279,7 @@ def boundary_steps(
     n6: ArrayLike,
     n7: ArrayLike,
     *,
+    ids: Iterable[int] | None = None,
     max_distance: float | None = None,
     exclude: float | None = None,
     distances: Distances | NearestFaces | None = None,
@@ -291,6 +292,8 @@ def boundary_steps(
         Of the map.
     n6, n7
         Counts (y, x), integers.
+    ids
+        Which boundaries; None = all.
     max_distance
         How far from the boundary counts are taken, in m; None = four pixels
         beyond `exclude`. A longer reach has smaller errors, but in grains with
@@ -320,9 +323,12 @@ def boundary_steps(
     outer = inner + 4 * pixel if max_distance is None else max_distance
     if not (0 <= inner < outer):
         raise ValueError(f"need 0 <= exclude < max_distance (m), got {inner:g} and {outer:g}")
-    near = _near(boundaries, distances, None, False)
+    rows = boundaries.table if ids is None else _rows(boundaries, ids)
+    window = None if distances is not None else window_around(boundaries, rows, outer)
+    near = _near(boundaries, distances, window, False)
     # the two sides are the two bins of a profile that are as wide as its reach
-    sums = sum_by_distance(boundaries, near, boundaries.table, images, Bins(inner, outer, outer))
+    bins = Bins(inner, outer, outer)
+    sums = sum_by_distance(boundaries, near, rows, images, bins, window=window)
     total = sums.n6 + sums.n7
     empty = np.where(total > 0, 1.0, np.nan)
     p = (sums.n6 + 0.5) / (total + 1)
@@ -338,7 +344,7 @@ def boundary_steps(
         "counts_a": total[:, 0],
         "counts_b": total[:, 1],
     }
-    return pd.DataFrame(columns, index=boundaries.table.index)
+    return pd.DataFrame(columns, index=rows.index)
 
 
 def _intervals(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
 
     from napari_liso.microstructure.boundaries import Boundaries, Faces
 
-__all__ = ["StepFinder", "carried"]
+__all__ = ["StepFinder", "carried", "renewed"]
 
 #: Edits come one after the other: wait until the hand rests, ms.
 _WAIT_MS = 350
 #: What a boundary that moved does not keep.
 _SHAPE = ["grain_a", "grain_b", "length", "normal_y", "normal_x"]
+#: How far from a boundary counts are summed for its step, in pixels (`boundary_steps`).
+_REACH = 5
 _NO_COUNTS = "choose the counts of both isotopes under Data"
 
 
@@ -47,8 +51,8 @@ class StepFinder(QObject):
     """Finds the steps across the boundaries of a dock's layer, in a thread.
 
     They are kept with the layer (`steps_of`), so that every dock and the colours of the
-    map have the same. They are looked for when counts are chosen, and anew after edits;
-    those of boundaries that did not change stay until the new ones are there.
+    map have the same. They are looked for when counts are chosen. After an edit, those of
+    the boundaries that it changed or came near are looked for anew; the others stay.
 
     Attributes
     ----------
@@ -64,6 +68,7 @@ class StepFinder(QObject):
         self._job: _Job | None = None
         self._wanted: Hashable = None  # what was asked for last, whatever came of it
         self._found: Hashable = None  # the counts that this one found steps of
+        self._base: StepsKnown | None = None  # all of them, of whatever edit ago
         self.missing = ""
         self.task = Task(self)
         self.task.succeeded.connect(self._on_found)
@@ -136,7 +141,9 @@ class StepFinder(QObject):
         if layer is None or boundaries is None or counts is None:
             return
         self._job = _Job(layer, boundaries, counts, self._wanted)
-        self.task.start(_find, boundaries, *counts)
+        keys = tuple(counts_key(one) for one in counts)
+        base = self._base if self._found == keys else None
+        self.task.start(_find, base, boundaries, counts, self.task.report)
 
     def _on_found(self, found: StepsKnown) -> None:
         job, layer = self._job, self._context.boundaries.current
@@ -144,6 +151,7 @@ class StepFinder(QObject):
             return
         self.missing = ""
         self._found = tuple(counts_key(one) for one in job.counts)
+        self._base = found
         self._store(found)
         self._carry()
         layer.metadata = dict(layer.metadata)  # tells whoever follows it
@@ -167,11 +175,61 @@ def carried(known: StepsKnown, boundaries: Boundaries) -> StepsKnown:
     boundaries
         After it.
     """
-    before, after = (_shapes(one) for one in (known.boundaries, boundaries))
-    both = before.index.intersection(after.index).intersection(known.table.index)
-    one, other = (shapes.loc[both].to_numpy() for shapes in (before, after))
-    same = ((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)
-    return StepsKnown(known.table.loc[both[same]], boundaries, known.sources, False)
+    same = _same(known.boundaries, boundaries).intersection(known.table.index)
+    return StepsKnown(known.table.loc[same], boundaries, known.sources, False)
+
+
+def renewed(
+    known: StepsKnown,
+    boundaries: Boundaries,
+    find: Callable[[NDArray[np.int64]], pd.DataFrame],
+) -> pd.DataFrame:
+    """Return the steps of all boundaries after an edit, those beside it found anew.
+
+    Parameters
+    ----------
+    known
+        All steps before the edit.
+    boundaries
+        After it.
+    find
+        Returns the steps of some ids.
+    """
+    ids = _affected(known.boundaries, boundaries)
+    table = known.table.reindex(boundaries.table.index)
+    if len(ids):
+        found = find(ids)
+        table.loc[found.index] = found
+        whole = known.table.dtypes.to_dict()
+        table = table.astype(whole)
+    return table
+
+
+def _same(before: Boundaries, after: Boundaries) -> pd.Index[int]:
+    """Return the ids of the boundaries that are what and where they were."""
+    old, new = _shapes(before), _shapes(after)
+    both = old.index.intersection(new.index)
+    one, other = (shapes.loc[both].to_numpy() for shapes in (old, new))
+    return both[((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)]
+
+
+def _affected(before: Boundaries, after: Boundaries) -> NDArray[np.int64]:
+    """Return the ids whose steps an edit may have changed.
+
+    Those of boundaries that are other ones now, and of those whose pixels may be others: a
+    pixel belongs to the nearest boundary, which an edit changes within twice the reach.
+    """
+    mine = after.table.index.difference(_same(before, after)).to_numpy(dtype=np.int64)
+    at = np.flatnonzero(before.grains != after.grains)
+    if len(at) == 0:
+        return mine
+    width, sides = after.grains.shape[1], after.pixel_size
+    near = np.ones(len(after.faces.first), dtype=bool)
+    places = zip(np.divmod(at, width), np.divmod(after.faces.first, width), sides, strict=True)
+    for place, there, side in places:
+        far = int(np.ceil(2 * _REACH * max(sides) / side)) + 2
+        near &= (there >= place.min() - far) & (there <= place.max() + far)
+    return np.union1d(mine, after.faces.boundary[near]).astype(np.int64)
 
 
 def _shapes(boundaries: Boundaries) -> pd.DataFrame:
@@ -198,15 +256,29 @@ def _names(counts: tuple[Layer, Layer]) -> tuple[str, str]:
     return counts[0].name, counts[1].name
 
 
-def _find(boundaries: Boundaries, tracer: Layer, other: Layer) -> StepsKnown:
-    """Find the steps, in a thread."""
+def _find(
+    base: StepsKnown | None,
+    boundaries: Boundaries,
+    counts: tuple[Layer, Layer],
+    report: Callable[[float, str], None],
+) -> StepsKnown:
+    """Find the steps, in a thread; those beside the edits since `base`, if it is there."""
     from napari_liso.microstructure.profiles import boundary_steps
 
-    for layer in (tracer, other):
+    for layer in counts:
         if tuple(layer.data.shape[-2:]) != boundaries.grains.shape:
             raise ValueError(
                 f"the counts in '{layer.name}' are not {boundaries.grains.shape[0]} x "
                 f"{boundaries.grains.shape[1]} pixels as the boundaries are"
             )
-    n6, n7 = (ly.counts_from_layer(one) for one in (tracer, other))
-    return StepsKnown(boundary_steps(boundaries, n6, n7), boundaries, _names((tracer, other)))
+    images: list[NDArray[np.int64]] = []
+    for layer in counts:
+        report(0.1 + 0.1 * len(images), "")  # raises if the dock has gone
+        images.append(ly.counts_from_layer(layer))
+    report(0.3, "")
+
+    def find(ids: NDArray[np.int64] | None) -> pd.DataFrame:
+        return boundary_steps(boundaries, images[0], images[1], ids=ids)
+
+    table = find(None) if base is None else renewed(base, boundaries, find)
+    return StepsKnown(table, boundaries, _names(counts))
