@@ -81,6 +81,13 @@ class Chain:
         """Length of all stages that matter, as the grains of the first stage see it, s."""
         return float(sum(p.period.duration * p.period.bulk for p in self.plan))
 
+    def at(self, positions: FloatArray) -> Chain:
+        """The same layers and stages, looked at elsewhere."""
+        thickness = self.thickness.copy()
+        if self.is_open:
+            thickness[-1] = np.inf
+        return Chain(thickness, self.periods, positions, self.order)
+
     def seen(self, reach: float) -> FloatArray:
         """Thickness of the layers, an open end cut at `reach` from the source, m."""
         if not self.is_open:

@@ -14,7 +14,7 @@ from napari_liso.diffusion.series.chain import Chain
 from napari_liso.diffusion.series.layout import FractionRule, Layout, build_layout
 from napari_liso.diffusion.series.plan import Period
 from napari_liso.diffusion.series.search import SeriesProblem
-from napari_liso.units import BOLTZMANN, ELEMENTARY_CHARGE
+from napari_liso.units import BOLTZMANN_EV
 
 __all__ = ["GivenProfiles", "ProfileOptions", "check_profiles", "periods_of", "set_up"]
 
@@ -145,10 +145,9 @@ def periods_of(experiment: Experiment) -> list[Period]:
     surface follows the boundary.
     """
     first = experiment.stages[0].temperature
-    volt = ELEMENTARY_CHARGE / BOLTZMANN
     periods = []
     for stage in experiment.stages:
-        inverse = volt * (1 / first - 1 / stage.temperature)
+        inverse = (1 / first - 1 / stage.temperature) / BOLTZMANN_EV
         bulk, boundary = (
             float(
                 np.exp((getattr(experiment, f"activation_energy_{name}", None) or 0.0) * inverse)

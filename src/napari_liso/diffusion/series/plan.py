@@ -14,8 +14,8 @@ __all__ = ["Carried", "Period", "PlannedStage", "plan_stages"]
 
 ComplexArray = NDArray[np.complex128]
 
-#: Tried shifts of a stage's poles, and the distance from older ones that is enough.
-_SHIFTS, _APART = np.arange(0.0, 1.01, 0.05), 0.1
+#: Tried shifts of a stage's poles, the distance from older ones that is enough, and that is needed.
+_SHIFTS, _APART, _LEAST_APART = np.arange(0.0, 1.01, 0.05), 0.1, 1e-6
 #: Shapes of early nodes may grow so much before others cancel them, since about 1e-15 of
 #: it is lost: as much as an approximation of a lower order does not do better.
 _LARGEST_GROWTH = {4: 1e11, 6: 2e9}
@@ -128,10 +128,13 @@ def plan_stages(periods: Sequence[Period], order: int = 8) -> tuple[tuple[Planne
 
 
 def _plan(periods: list[Period], order: int) -> tuple[tuple[PlannedStage, ...], float]:
+    """Stages with their nodes, and the largest growth; inf where nodes could not be kept apart."""
     planned: list[PlannedStage] = []
     growth: list[ComplexArray] = []
     for period in periods:
-        s, weight = _nodes_of(period, planned, order)
+        s, weight, apart = _nodes_of(period, planned, order)
+        if apart < _LEAST_APART:
+            return tuple(planned), np.inf
         carried = tuple(_carry(s, weight, period, old) for old in planned)
         growth = [g * how.onward for g, how in zip(growth, carried, strict=True)]
         growth.append(np.ones_like(s))
@@ -157,11 +160,12 @@ def _joined(periods: Sequence[Period]) -> list[Period]:
 
 def _nodes_of(
     period: Period, planned: list[PlannedStage], order: int
-) -> tuple[ComplexArray, ComplexArray]:
+) -> tuple[ComplexArray, ComplexArray, float]:
+    """Nodes, their weights, and how far the poles are from those of older stages."""
     rational = rational_exponential(order)
     speed = period.duration * period.bulk
     old = [stage.s * (speed / stage.period.bulk) for stage in planned]
-    chosen, apart = rational, 0.0
+    chosen, apart = rational, 0.0 if old else np.inf
     for shift in _SHIFTS if old else ():
         trial = rational.shifted(shift)
         distance = min(float(np.abs(trial.poles[:, None] - poles).min()) for poles in old)
@@ -169,7 +173,7 @@ def _nodes_of(
             chosen, apart = trial, distance
         if apart > _APART:
             break
-    return chosen.poles / period.duration, -chosen.residues / period.duration
+    return chosen.poles / period.duration, -chosen.residues / period.duration, apart
 
 
 def _carry(s: ComplexArray, weight: ComplexArray, period: Period, old: PlannedStage) -> Carried:
