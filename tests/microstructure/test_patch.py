@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from alike import assert_identical, columns
@@ -91,3 +93,16 @@ def test_pixels_that_change_no_boundary_are_kept_all_the_same():
     patch = find_patch(b, columns(7, 5))  # where the line was given to grain 1
     assert [patch.changed.size, patch.added.size, patch.removed.size] == [0, 0, 0]
     np.testing.assert_array_equal(patch.apply(b).drawn, columns(7, 5))
+
+
+@pytest.mark.parametrize("own", [[5, 6], [True, False], [0.5, 0.25], ["x", "y"]])
+def test_a_column_of_ones_own_has_no_value_for_new_boundaries_and_comes_back(own):
+    b = find_boundaries(columns(6, 6, 6), 1.0)
+    b = replace(b, table=b.table.assign(own=own))
+    drawn = columns(6, 6, 6)
+    drawn[3:5, 5:8] = 4
+    patch = find_patch(b, drawn)
+    after = patch.apply(b)
+    assert after.table.at[2, "own"] == own[1]
+    assert after.table.loc[patch.added, "own"].isna().all()
+    assert_identical(patch.inverse().apply(after), b)

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from napari_liso.microstructure.boundaries import Boundaries
 from napari_liso.microstructure.faces import Faces, splice_faces
 
-__all__ = ["Patch", "Pixels"]
+__all__ = ["Patch", "Pixels", "with_types_of"]
 
 Ints = NDArray[np.int64]
 
@@ -155,12 +155,26 @@ class Patch:
         )
 
 
+def with_types_of(rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of the table with the data types of others, where they can hold the values.
+
+    A column that somebody added has no values for new boundaries, which whole numbers
+    and bools cannot say.
+    """
+    types = {
+        name: kind
+        for name, kind in others.dtypes.items()
+        if kind.kind not in "iub" or rows[name].notna().all()
+    }
+    return rows.astype(types)
+
+
 def _splice_table(table: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Return the table with some rows exchanged, sorted by id."""
     if len(before) == len(after) == 0:
         return table
     new = pd.concat([table.drop(index=before.index), after]).sort_index()
-    new = new.astype(table.dtypes.to_dict())
+    new = with_types_of(new, after if len(after) else table)
     if len(new) and new.index[0] == 1 and new.index[-1] == len(new):
         new.index = pd.RangeIndex(1, len(new) + 1)
     elif len(new) == 0:

@@ -27,7 +27,7 @@ from napari_liso.microstructure.junctions import meeting_pairs, tuples_of
 from napari_liso.microstructure.lines import bridge_lines, reach_of_lines
 from napari_liso.microstructure.matching import Match, match_pieces
 from napari_liso.microstructure.ownership import owners_of, rescue
-from napari_liso.microstructure.patch import Patch, Pixels
+from napari_liso.microstructure.patch import Patch, Pixels, with_types_of
 
 __all__ = ["Patch", "find_patch", "renumber"]
 
@@ -308,7 +308,7 @@ def _rows(
     gone["touches_edge"] = False
     gone["neighbours"] = _as_objects([()] * len(gone))
     new = pd.concat([new[touched], gone])
-    return old, new.sort_index().astype(table.dtypes.to_dict())
+    return old, with_types_of(new.sort_index(), table)
 
 
 def _as_objects(values: list[Any]) -> NDArray[np.object_]:
