@@ -154,3 +154,9 @@ def test_comparisons_are_those_of_python(bound: float, sign: str, values: list[f
         "!=": [not n and v == v for n, v in zip(near, values, strict=True)],
     }[sign]
     assert found.tolist() == expected
+
+
+def test_the_size_of_what_lies_between_two_ends():
+    fields = {"k": Field(np.array([-1.0, -3.0, 1.0]), upper=np.array([2.0, -2.0, 4.0]))}
+    assert find_rows("|k| > 0.5", fields).tolist() == [False, True, True]
+    assert find_rows("|k| < 3.5", fields).tolist() == [True, True, False]

@@ -274,7 +274,9 @@ class _Reader:
         elif chosen.units:
             bound = number * next(iter(chosen.units.values()))
         if size:
-            low, high = np.abs(low), np.abs(high)
+            across = (low < 0) & (high > 0)  # zero lies between the ends
+            ends = np.abs(low), np.abs(high)
+            low, high = np.where(across, 0.0, np.minimum(*ends)), np.maximum(*ends)
         mask = _compare(low, high, sign, bound)
         for other in chosen.also:
             more = _compare(other, other, sign, bound)
