@@ -328,3 +328,21 @@ def test_misorientations_come_back_and_go_on_being_measured(
     assert editor.apply(split_grain(again.layers["Grains"].data, [(0, 7), (23, 7)]), "Split")
     angles = editor.boundaries.table["misorientation"]
     np.testing.assert_allclose(np.rad2deg(angles), [20, 50, 30, 0], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int64])
+def test_grains_keep_their_type_and_are_not_copied_in_the_window(
+    viewer: ViewerModel, kind: Any, tmp_path: Path
+) -> None:
+    viewer.add_labels(grains_of_three().astype(kind), name="mine")
+    found = add_boundaries(viewer)
+    add_map(viewer)
+    session = session_of_viewer(viewer)
+    assert not any(
+        isinstance(one.data, np.ndarray) and one.data is not found.drawn for one in session.layers
+    )
+    again = through_a_file(viewer, tmp_path)
+    require_same_layers(viewer, again)
+    straight = ViewerModel()
+    restore(straight, session)  # never written
+    require_same_layers(viewer, straight)

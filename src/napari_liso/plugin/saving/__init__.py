@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_liso.acquisition import Acquisition
 from napari_liso.microstructure.boundaries import Boundaries
@@ -64,12 +65,14 @@ def session_of_viewer(viewer: ViewerModel, context: Context | None = None) -> Se
     if context is None:
         context = next((dock.context for dock in docks_of(viewer)), None)
     saved, left_out = [], []
+    labels: dict[str, Any] = {}  # by the name of their layer
     for layer in viewer.layers:
         one = _saved(viewer, layer)
         if one is None:
             left_out.append(layer.name)
         else:
             saved.append(one)
+            labels[layer.name] = one.data
     main = _main(viewer, context)
     settings: dict[str, Any] = {"viewer": view_of(viewer), "choice": _choice(context)}
     experiment, fit = fit_settings(viewer, main["counts"])
@@ -78,7 +81,7 @@ def session_of_viewer(viewer: ViewerModel, context: Context | None = None) -> Se
     boundaries, grains = main["boundaries"], main["grains"]
     return Session(
         acquisition=None if main["counts"] is None else ly.acquisition_from_layer(main["counts"]),
-        grains=None if grains is None else _labels(viewer, grains),
+        grains=None if grains is None else _labels_in(labels.get(grains.name)),
         boundaries=None if boundaries is None else ly.boundaries_from_layer(boundaries),
         experiment=experiment,
         corrections=None if main["counts"] is None else corrections_of(main["counts"]),
@@ -221,15 +224,41 @@ class _Image:
         return isinstance(counts, np.ndarray) and np.array_equal(counts[index, 0], self.data)
 
 
-def _labels(viewer: ViewerModel, layer: Any) -> Any:
+@dataclass(frozen=True, eq=False)
+class _Cast:
+    """Labels that are written in another type, which takes a while.
+
+    Parameters
+    ----------
+    labels
+        That nobody changes.
+    dtype
+        Of the layer.
+    """
+
+    labels: NDArray[Any]
+    dtype: np.dtype[Any]
+
+    def __call__(self) -> NDArray[Any]:
+        """Return them in that type."""
+        return self.labels.astype(self.dtype)
+
+
+def _labels(viewer: ViewerModel, layer: Any) -> NDArray[Any] | _Cast:
     """Return the pixels of a Labels layer: those of the boundaries if they are the same."""
     data = np.asarray(layer.data)
     for other in viewer.layers:
         if role_of(other) == "boundaries" and isinstance(other.metadata.get(OBJECT), dict):
             drawn = ly.boundaries_from_layer(other).drawn
-            if drawn.dtype == data.dtype and np.array_equal(drawn, data):
-                return drawn
+            if np.array_equal(drawn, data):
+                return drawn if drawn.dtype == data.dtype else _Cast(drawn, data.dtype)
     return np.array(data)
+
+
+def _labels_in(data: Any) -> NDArray[Any] | None:
+    """Return the labels themselves, in whatever type."""
+    labels = data.labels if isinstance(data, _Cast) else data
+    return labels if isinstance(labels, np.ndarray) else None
 
 
 # --- session to viewer ------------------------------------------------------------------------
@@ -264,9 +293,10 @@ def layers_of(session: Session) -> list[LayerData]:
 
 
 def _pixels(saved: SavedLayer) -> Any:
-    if saved.data is not None:
+    data = saved.data() if callable(saved.data) else saved.data
+    if data is not None:
         # labels are painted in place, while the boundaries that share them must stay
-        return saved.data.copy() if saved.kind == "labels" else saved.data
+        return data.copy() if saved.kind == "labels" else data
     behind = saved.behind
     if isinstance(behind, Acquisition):
         channel = saved.arguments["metadata"][PROVENANCE]["channel"]
