@@ -87,6 +87,22 @@ def test_the_legend_names_the_greys_that_the_map_has(bench: BoundaryDock) -> Non
     assert legend.chips == [("excluded", bc.EXCLUDED)]
 
 
+def test_the_legend_makes_room_for_itself(bench: BoundaryDock, qtbot: Any) -> None:
+    """What is below moves with it, and nothing lies over anything else."""
+    part = bench.boundaries
+    bench.resize(380, 700)
+    with qtbot.waitExposed(bench):
+        bench.show()
+    part.message.say("Written.")
+    for mode in ("length", "plain", "step", "state"):
+        part.colour_by.choose(mode)
+        qtbot.wait(100)
+        legend = part.colour_by.legend
+        assert legend.height() == legend.sizeHint().height()
+        assert part.table.geometry().bottom() < part.buttons.geometry().top()
+        assert part.buttons.geometry().bottom() < part.message.geometry().top()
+
+
 def test_excluded_ones_are_seen_on_grey_maps() -> None:
     """Over any grey they differ from it by 0.1 in a channel, and from what has no value."""
     red, green, blue, alpha = bc.EXCLUDED

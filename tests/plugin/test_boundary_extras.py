@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from napari.components import ViewerModel
 
+from napari_liso.microstructure.boundaries import find_boundaries
 from napari_liso.microstructure.editing import merge_grains
 from napari_liso.plugin import layers as ly
 from napari_liso.plugin.labelling.editor import editor_of
@@ -16,6 +17,7 @@ from napari_liso.plugin.selection import selection_of
 from napari_liso.plugin.widgets.main import BoundaryDock
 
 from .boundary_bench import add_fit, add_found, column, dock_on_three_grains, states
+from .conftest import PIXEL
 
 
 @pytest.fixture
@@ -71,6 +73,23 @@ def test_junctions_follow_edits_and_their_layer(
     second = BoundaryDock(viewer)
     qtbot.addWidget(second)
     assert second.boundaries.junctions.isChecked()
+
+
+def test_junctions_of_other_boundaries_are_hidden(
+    bench: BoundaryDock, viewer: ViewerModel
+) -> None:
+    bench.boundaries.junctions.click()
+    halves = np.repeat([[1, 2]], 24, axis=0).repeat(15, axis=1)
+    found = find_boundaries(halves, PIXEL)
+    placement = ly.Placement.of_pixel_size((PIXEL, PIXEL))
+    other = ly.add(viewer, ly.boundaries_layer(found, placement, "Grain boundaries [1]"))
+    bench.context.boundaries.choose(other)
+    assert not viewer.layers["Junctions"].visible
+    assert not bench.boundaries.junctions.isChecked()
+    bench.boundaries.junctions.click()
+    assert len(viewer.layers["Junctions [1]"].data) == 2
+    bench.context.boundaries.choose(viewer.layers["Grain boundaries"])
+    assert [viewer.layers[f"Junctions{mark}"].visible for mark in ("", " [1]")] == [True, False]
 
 
 # --- numbers ---

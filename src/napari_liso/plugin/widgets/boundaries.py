@@ -109,7 +109,11 @@ class BoundaryList(Panel):
             text = "Finding the steps of the fraction …"
         elif self.steps.missing:
             text = f"{_HELP} Without steps: {self.steps.missing}."
-        self.help.setText(text)
+        if text != self.help.text():
+            # a label that appears gets its room at once, one that grows does not
+            self.help.hide()
+            self.help.setText(text)
+            self.help.show()
 
 
 class BoundariesPanel(Panel):

@@ -15,7 +15,7 @@ from napari_liso.plugin.labelling.editor import editor_of
 from napari_liso.plugin.widgets.parts import enable
 
 if TYPE_CHECKING:
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
 
     from napari_liso.microstructure.boundaries import Boundaries
 
@@ -42,6 +42,7 @@ class JunctionBox(QCheckBox):
         super().__init__("Junctions")
         self._context = context
         self._shown: Boundaries | None = None
+        self._layer: Layer | None = None  # the boundaries that were followed last
         self.setToolTip(_JUNCTIONS_TIP)
         self.clicked.connect(self._on_clicked)
         self._rest = QTimer(self)
@@ -55,7 +56,15 @@ class JunctionBox(QCheckBox):
     def refresh(self) -> None:
         """Follow the layers; junctions of boundaries that were edited are found again soon."""
         layer = self._context.boundaries.current
-        there = layer is not None and find_layer(self._context.viewer, layer) is not None
+        found = None if layer is None else find_layer(self._context.viewer, layer)
+        if layer is not self._layer:
+            before = None if self._layer is None else find_layer(self._context.viewer, self._layer)
+            if before is not None:  # they would lie on lines that are others
+                before.visible = False
+            if found is not None:
+                found.visible = True
+            self._layer = layer
+        there = found is not None
         self.setChecked(there)
         if there and self._context.current_boundaries() is not self._shown:
             self._rest.start()

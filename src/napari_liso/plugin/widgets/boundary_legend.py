@@ -60,9 +60,18 @@ class Legend(QWidget):
 
     def show_colouring(self, colouring: Colouring | None) -> None:
         """Show other colours; None shows nothing."""
-        self._colouring = colouring
-        self.updateGeometry()
+        before, self._colouring = self.sizeHint(), colouring
+        if self.sizeHint() != before:
+            self._make_room()
         self.update()
+
+    def _make_room(self) -> None:
+        """Lay out what the legend is in, as Qt does for a widget that appears."""
+        self.updateGeometry()
+        around = self.parentWidget()
+        while around is not None and (layout := around.layout()) is not None:
+            layout.activate()
+            around = around.parentWidget()
 
     @property
     def scale(self) -> ColourScale | None:
