@@ -90,7 +90,7 @@ def test_two_grains_of_different_diffusivity() -> None:
         beta = brentq(condition, grid[i], grid[i + 1], xtol=1e-15)
         u, v = beta * a / r1, beta * b / r2
         far = r1 * np.cos(u) / (r2 * np.sin(v))
-        shape = np.where(X < a, np.sin(beta * X / r1), far * np.cos(beta * (a + b - X) / r2))
+        shape = np.where(a > X, np.sin(beta * X / r1), far * np.cos(beta * (a + b - X) / r2))
         mean = (1 - np.cos(u)) * r1 / beta + far * np.sin(v) * r2 / beta
         norm = a / 2 - np.sin(2 * u) * r1 / (4 * beta)
         norm += far**2 * (b / 2 + np.sin(2 * v) * r2 / (4 * beta))

@@ -14,7 +14,7 @@ __all__ = ["Carried", "Period", "PlannedStage", "plan_stages"]
 
 ComplexArray = NDArray[np.complex128]
 
-#: Tried shifts of a stage's poles, the distance from older ones that is enough, and that is needed.
+#: Tried shifts of a stage's poles; distance from older ones that is enough, and that is needed.
 _SHIFTS, _APART, _LEAST_APART = np.arange(0.0, 1.01, 0.05), 0.1, 1e-6
 #: Shapes of early nodes may grow so much before others cancel them, since about 1e-15 of
 #: it is lost: as much as an approximation of a lower order does not do better.
