@@ -21,7 +21,10 @@ Progress = Callable[[float, str], None]
 
 _POOLED = 1500.0  # counts under the smoothing kernel
 _STEEP = 1.5  # pixels: smoothing before the slope of the fraction is taken
-_BLUR = 1.0  # pixels: how far a value may come from
+_BLUR = 1.0  # pixels: how far a value may come from without a known blur
+_MIXING = 1.5  # of the width of a blurred step: what weight its pixels lose
+#: Full width at half maximum of a normal distribution, in standard deviations.
+_FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _SMALLEST = 25  # pixels, where min_area is not given
 
 
@@ -35,6 +38,7 @@ def segment_grains(
     smoothing: float | None = None,
     edges: Edges = "steps",
     sensitivity: float = 1.0,
+    psf_fwhm: float = 0.0,
     progress: Progress | None = None,
 ) -> NDArray[np.int32]:
     """Divide a map into grains, from counts, from an image, or from both.
@@ -68,6 +72,9 @@ def segment_grains(
         What a boundary looks like in `image`; counts always have steps.
     sensitivity
         Above 1 for more and weaker boundaries, below 1 for fewer.
+    psf_fwhm
+        Full width at half maximum of the beam's blur in m; needs `pixel_size`.
+        Strips that the blur makes of a step are then no grains. 0 = sharp, or unknown.
     progress
         Called as progress(done from 0 to 1, what is being done). What it raises
         passes through, which cancels.
@@ -95,6 +102,7 @@ def segment_grains(
     if image is not None and n6 is not None and edges == "steps":
         raise ValueError('an image beside counts must show lines: edges "dark" or "bright"')
     smallest, sigma = _in_pixels(pixel_size, min_area, smoothing)
+    blur = _blur_in_pixels(psf_fwhm, pixel_size)
     # What is too small joins a neighbour in the end: until then it would spoil its plane.
     piece = min(smallest, _SMALLEST)
     counts = None if n6 is None or n7 is None else _checked_counts(n6, n7)
@@ -105,17 +113,17 @@ def segment_grains(
     report(0.0, "Looking for grains")
     if picture is not None and edges == "steps":
         regions = search_grains(
-            _field_of_image(picture), sensitivity, piece, sigma or 1.0, report=report
+            _field_of_image(picture, blur), sensitivity, piece, sigma or 1.0, report=report
         )
     elif picture is not None:
         ridges = find_ridges(_filled(picture), sigma or 1.0, edges == "dark")
         regions = regions_between_lines(ridges, sensitivity, smallest)
         if counts is not None:
-            field, width = _field_of_counts(*counts)
+            field, width = _field_of_counts(*counts, blur)
             by_steps = search_grains(field, sensitivity, piece, width, report)
             regions = combine_with_lines(field, by_steps, regions, ridges, sensitivity, piece)
     elif counts is not None:
-        field, width = _field_of_counts(*counts)
+        field, width = _field_of_counts(*counts, blur)
         regions = search_grains(field, sensitivity, piece, sigma or width, report=report)
     grains = (join_small(regions, smallest) + 1).astype(np.int32)
     report(1.0, "Grains found")
@@ -147,7 +155,7 @@ def _checked_counts(n6: ArrayLike, n7: ArrayLike) -> tuple[NDArray[Any], NDArray
     return six, seven
 
 
-def _field_of_counts(n6: NDArray[Any], n7: NDArray[Any]) -> tuple[Field, float]:
+def _field_of_counts(n6: NDArray[Any], n7: NDArray[Any], blur: float) -> tuple[Field, float]:
     """Weights from the fraction around each pixel; width of the smoothing for edges."""
     six = n6.astype(np.float64)
     total = six + n7
@@ -161,18 +169,20 @@ def _field_of_counts(n6: NDArray[Any], n7: NDArray[Any]) -> tuple[Field, float]:
     # Where the fraction is steep, pixels of a blurred beam hold a mixture of two grains.
     near = [ndimage.gaussian_filter(x, _STEEP) for x in (six, total)]
     rough = near[0] / np.maximum(near[1], 1e-3 * total.mean())
-    mixed = total * (_BLUR * np.hypot(*np.gradient(rough))) ** 2
-    variance = np.maximum(p * (1 - p), 0.01) + mixed
-    return Field(total / variance, six / variance, counts=True), float(np.clip(sigma, 1.0, 3.0))
+    far = _MIXING * np.hypot(blur, _STEEP) if blur else _BLUR
+    pure = np.maximum(p * (1 - p), 0.01)
+    variance = pure + total * (far * np.hypot(*np.gradient(rough))) ** 2
+    field = Field(total / variance, six / variance, total / pure, counts=True, blur=blur)
+    return field, float(np.clip(sigma, 1.0, 3.0))
 
 
-def _field_of_image(values: NDArray[np.float64]) -> Field:
+def _field_of_image(values: NDArray[np.float64], blur: float) -> Field:
     known = np.isfinite(values)
     values = np.where(known, values, 0.0)
     # The mean would only cost digits.
     values = np.where(known, values - values[known].mean(), 0.0)
     weight = known / _noise(values, known)
-    return Field(weight, weight * values)
+    return Field(weight, weight * values, weight, blur=blur)
 
 
 def _filled(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -203,6 +213,16 @@ def _in_pixels(
     y, x = check_pixel_size(pixel_size)
     smallest = _SMALLEST if min_area is None else max(1, round(min_area / (y * x)))
     return smallest, None if smoothing is None else smoothing / np.sqrt(y * x)
+
+
+def _blur_in_pixels(psf_fwhm: float, pixel_size: float | tuple[float, float] | None) -> float:
+    """Standard deviation of the beam's blur in pixels."""
+    if not 0 <= psf_fwhm < np.inf:
+        raise ValueError(f"psf_fwhm must be 0 or more, in m, got {psf_fwhm!r}")
+    if psf_fwhm == 0:
+        return 0.0
+    y, x = check_pixel_size(pixel_size)
+    return float(psf_fwhm / _FWHM / np.sqrt(y * x))
 
 
 def _noise(values: NDArray[np.float64], known: NDArray[np.bool_]) -> float:

@@ -49,19 +49,27 @@ class Field:
         (y, x): 1 over the variance of a pixel's value; 0 where there is none.
     response
         (y, x): value times weight.
+    plain
+        (y, x): the weight that counting alone gives; `weight` is less where
+        pixels hold a mixture of grains.
     counts
         Values are fractions of counts.
+    blur
+        Standard deviation of the beam's blur in pixels, 0 where it is not known.
     """
 
     weight: NDArray[np.float64]
     response: NDArray[np.float64]
+    plain: NDArray[np.float64]
     counts: bool = False
+    blur: float = 0.0
 
-    def score(
-        self, y: NDArray[Any], x: NDArray[Any], predicted: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Log likelihood of pixels given predictions, without what does not depend on them."""
-        return predicted * (self.response[y, x] - 0.5 * self.weight[y, x] * predicted)
+    @cached_property
+    def value(self) -> NDArray[np.float64]:
+        """Values of the pixels, 0 where there is none."""
+        return np.divide(
+            self.response, self.weight, out=np.zeros_like(self.weight), where=self.weight > 0
+        )
 
     @cached_property
     def running(self) -> NDArray[np.float64]:
@@ -98,7 +106,8 @@ def explained(sums: Sequence[_Number]) -> _Number:
     b = yx - y * x / one
     c = xx + _SLOPE_PRECISION - x * x / one
     u, v = value_y - y * value / one, value_x - x * value / one
-    return value * value / one + (c * u * u - 2 * b * u * v + a * v * v) / (a * c - b * b)
+    slopes = (c * u * u - 2 * b * u * v + a * v * v) / (a * c - b * b)
+    return value * value / one + slopes
 
 
 def renumber(regions: NDArray[np.integer[Any]]) -> Regions:

@@ -22,6 +22,7 @@ from napari_liso.microstructure.merging import (
     renumber,
 )
 from napari_liso.microstructure.ridges import Ridges, line_credit, snap_to_ridges
+from napari_liso.microstructure.strips import without_strips
 
 __all__ = ["combine_with_lines", "join_small", "search_grains"]
 
@@ -30,11 +31,12 @@ __all__ = ["combine_with_lines", "join_small", "search_grains"]
 _EVIDENCE = 25.0  # 2 ln L for a boundary: 5 standard errors, since many places were tried
 _FIRST_CUTS = 8.0  # too many on purpose
 _STAGES = (0.3, 0.6, 1.0)  # of the evidence: borders find their place in between
+_LATER = (1.0,)  # the same once there are grains
 _WIDTH, _STIFFNESS = 2.0, 24.0
 _SWEEPS = 4
-_STRIP = 3.0  # pixels: half the width of what is no grain if it is twice as long as wide
+_BLOCK = 2  # pixels of the first cuts
 _DENOISING = 2.5  # weight of the total variation, in standard deviations of noise
-_TRIES = ("edges", "halves", "cuts", "coarse edges")
+_TRIES = ("edges", "halves", "cuts")
 
 Report = Callable[[float, str], None]
 
@@ -83,9 +85,8 @@ def search_grains(
 
         return inner
 
-    empty = np.zeros(field.weight.shape, dtype=np.int64)
-    tried = cut_regions(field, empty, _FIRST_CUTS, smallest, tell(0))
-    best = _settle(field, tried, price, smallest, tell(0))
+    tried = _first_cuts(field, smallest, tell(0))
+    best = _settle(field, tried, price, smallest, _STAGES, tell(0))
     value = _value(field, best, price)
     for step, kind in enumerate(_TRIES, start=1):
         tell(step)(0.0)
@@ -94,8 +95,8 @@ def search_grains(
         elif kind == "cuts":
             tried = cut_regions(field, best, 0.5 * price, smallest, levels=2)
         else:
-            tried = overlay(best, _basins(field, width * (1.6 if kind == "coarse edges" else 1.0)))
-        tried = _settle(field, tried, price, smallest, tell(step))
+            tried = overlay(best, _basins(field, width))
+        tried = _settle(field, tried, price, smallest, _LATER, tell(step))
         now = _value(field, tried, price)
         if now > value:
             best, value = tried, now
@@ -136,9 +137,28 @@ def combine_with_lines(
         Labels from 0; borders run along the lines that are near them.
     """
     both = overlay(snap_to_ridges(regions, ridges), snap_to_ridges(between, ridges))
-    both = join_small(_without_strips(join_small(both, smallest)), smallest)
+    price = _EVIDENCE / sensitivity
+    both = join_small(without_strips(field, join_small(both, smallest), price), smallest)
     credit = line_credit(ridges, sensitivity, smallest)
-    return snap_to_ridges(merge_regions(field, both, _EVIDENCE / sensitivity, credit), ridges)
+    return snap_to_ridges(merge_regions(field, both, price, credit), ridges)
+
+
+def _first_cuts(field: Field, smallest: int, tell: Callable[[float], None]) -> Regions:
+    """Cut the whole map, on blocks of pixels to save time: borders move later."""
+    height, width = field.weight.shape
+    weight, response, plain = map(_in_blocks, (field.weight, field.response, field.plain))
+    coarse = Field(weight, response, plain, field.counts)
+    empty = np.zeros(weight.shape, dtype=np.int64)
+    regions = cut_regions(coarse, empty, _FIRST_CUTS, max(1, smallest // _BLOCK**2), tell)
+    return regions.repeat(_BLOCK, axis=0).repeat(_BLOCK, axis=1)[:height, :width]
+
+
+def _in_blocks(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over blocks of pixels, the last ones of a row or column in part empty."""
+    missing = [(0, -size % _BLOCK) for size in image.shape]
+    height, width = (size + end for size, (_, end) in zip(image.shape, missing, strict=True))
+    blocks = np.pad(image, missing).reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
+    return np.asarray(blocks.sum(axis=(1, 3)), dtype=np.float64)
 
 
 def _settle(
@@ -146,35 +166,16 @@ def _settle(
     regions: Regions,
     price: float,
     smallest: int,
+    stages: tuple[float, ...],
     tell: Callable[[float], None],
 ) -> Regions:
     """Merge and move borders in turns."""
-    for part in _STAGES:
+    for part in stages:
         tell(0.3 + 0.6 * part)
         regions = merge_regions(field, regions, part * price)
         regions = move_borders(field, regions, _WIDTH, _STIFFNESS, _SWEEPS)
-        regions = _without_strips(regions)
+        regions = without_strips(field, regions, part * price)
     return merge_regions(field, join_small(regions, smallest), price)
-
-
-def _without_strips(regions: Regions) -> Regions:
-    """Give narrow strips to their neighbours: a blurred step looks like one in between."""
-    edge = np.zeros(regions.shape, dtype=bool)
-    for axis in (0, 1):
-        differ = np.diff(regions, axis=axis) != 0
-        edge |= np.pad(differ, [(0, int(axis == 0)), (0, int(axis == 1))])
-        edge |= np.pad(differ, [(int(axis == 0), 0), (int(axis == 1), 0)])
-    if not edge.any():
-        return regions
-    depth = 1 + ndimage.distance_transform_edt(~edge)
-    half = ndimage.maximum(depth, regions, np.arange(int(regions.max()) + 1))
-    thin = (half <= _STRIP) & (np.bincount(regions.ravel()) > 8 * np.square(half))
-    if not thin.any() or thin.all():
-        return regions
-    nearest = ndimage.distance_transform_edt(
-        thin[regions], return_distances=False, return_indices=True
-    )
-    return renumber(regions[tuple(nearest)])
 
 
 def _value(field: Field, regions: Regions, price: float) -> float:
@@ -206,7 +207,7 @@ def _basins(field: Field, width: float) -> Regions:
         value = np.arcsin(np.sqrt(value))
     noise = 1 / np.sqrt(np.median(weight[known])) / kernel
     # The weight of skimage's functional is relative to the range of the data.
-    flat = denoise_tv_chambolle(value, weight=_DENOISING * noise, max_num_iter=300, eps=1e-5)
+    flat = denoise_tv_chambolle(value, weight=_DENOISING * noise, eps=2e-4, max_num_iter=300)
     relief = ndimage.gaussian_gradient_magnitude(flat, 0.6)
     if np.ptp(relief) == 0:
         return np.zeros(relief.shape, dtype=np.int64)

@@ -63,7 +63,7 @@ class SourceForm(QWidget):
         self.sensitivity = wide(QDoubleSpinBox())
         self.sensitivity.setRange(0.1, 2.0)
         self.sensitivity.setSingleStep(0.1)
-        self.sensitivity.setValue(0.5)
+        self.sensitivity.setValue(1.0)
         self.sensitivity.setToolTip(_SENSITIVITY_TIP)
         self._lay_out()
         self.source_box.currentIndexChanged.connect(self._on_source)
