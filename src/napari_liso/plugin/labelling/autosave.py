@@ -156,8 +156,8 @@ class Autosave(QObject):
             # waits for a thread that writes; one that comes later finds newer files
             job = self._edits() | self._view()
             folder = self._own_folder() if job else None
-            if folder is not None:
-                self._writer.write(folder, job, self._writer.next())
+            if folder is not None and self._writer.write(folder, job, self._writer.next()) is None:
+                self.kept = self.changes
         if self._place is not None:
             if self._unsaved:
                 self._place.leave(in_order=True)
