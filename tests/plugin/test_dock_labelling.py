@@ -147,6 +147,27 @@ def test_other_grains_leave_the_states_of_boundaries_alone(
     assert (first.visible, second.visible) == (True, False)
 
 
+def test_a_proposal_with_a_locked_boundary_stays(
+    bench: BoundaryDock, viewer: ViewerModel, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for parts in (2, 3):
+        strips = np.repeat([range(1, parts + 1)], 24, axis=0).repeat(30 // parts, axis=1)
+        monkeypatch.setattr(
+            "napari_liso.microstructure.grains.segment_grains", lambda _s=strips, **given: _s
+        )
+        bench.grains.segment_grains()
+        finish(qtbot, bench.grains.task)
+        qtbot.wait(300)  # whoever follows the grains has done so
+        if parts == 2:
+            selection_of(viewer.layers["Grain boundaries"]).select([1])
+            bench.edit.lock()
+    assert np.unique(labels(viewer)).tolist() == [1, 2]
+    assert states(bench) == ["use", "use"]
+    assert np.unique(np.asarray(bench.context.grains.current.data)).tolist() == [1, 2, 3]
+    first = viewer.layers["Grain boundaries"]
+    assert first.features["state"][1] == "locked"
+
+
 @pytest.mark.parametrize(
     ("source", "given"),
     [

@@ -171,6 +171,13 @@ class GrainsPanel(Panel):
                 return layer
         return None
 
+    def _has_locked(self, grains: Layer) -> bool:
+        """Tell whether a boundary of some grains is locked: no other grains in their place."""
+        there = self._boundaries_of(grains)
+        return there is not None and bool(
+            (ly.boundaries_from_layer(there).table["state"] == "locked").any()
+        )
+
     def _on_paint(self, event: object = None) -> None:
         """Find boundaries for the first time while grains are painted; an editor goes on."""
         grains = self.context.grains.current
@@ -434,7 +441,8 @@ class GrainsPanel(Panel):
                 sensitivity=self._sensitivity,
                 segmented_from=self.source.source_box.currentText(),
             )
-        layer = ly.show(viewer, proposal) if free else ly.add(viewer, proposal)
+        held = any(self._has_locked(old) for old in viewer.layers if old.name == name)
+        layer = ly.show(viewer, proposal) if free and not held else ly.add(viewer, proposal)
         layer.visible = True
         self.context.grains.choose(layer)
         return layer
