@@ -73,6 +73,7 @@ class BoundaryList(Panel):
         self.picker = MapPicker(context.viewer, self)
         self.picker.follow(self)
         context.boundaries_changed.connect(self._on_boundaries)
+        self.forget_when_changed(context.boundaries)
         self.steps.changed.connect(self._on_steps)
         self._on_boundaries()
 
