@@ -65,8 +65,8 @@ def test_greedy_by_solving_all_pixels_again() -> None:
                 assert gain == pytest.approx(1 - start / reached, abs=5e-3)
         now[best] = np.inf
         assert found.curve["id"][step] == network.ids[best]
-        assert found.curve["resistance"][step] == pytest.approx(start / most, abs=0.01)
-    assert abs(found.model_error) < 0.02
+        assert found.curve["resistance"][step] == pytest.approx(start / most)
+    assert found.model_error < 0.05
     assert (found.candidates["gain"] >= found.candidates["share"] - 1e-12).all()
 
 

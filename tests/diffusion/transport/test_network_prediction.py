@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -201,6 +203,42 @@ def test_interval_covers() -> None:
         hits.append(found.diffusivity.lower <= exact.diffusivity.value <= found.diffusivity.upper)
     # 60 draws hold 93.5 %; three standard errors of 200 either way.
     assert 0.88 < np.mean(hits) < 0.985
+
+
+def test_joint_draws_of_a_posterior() -> None:
+    boundaries = bar(6, 8, 4, 5)
+    one, two = normal(1e-8, 0.5), Estimate(2e-7, 1e-7, np.inf, "lower_bound")
+    fit = fit_of(boundaries, [one, two, one], NARROW)
+    ln_k = np.log([[1e-8] * 50, [2e-7] * 50]) + np.arange(50) / 100
+    posterior: Any = SimpleNamespace(
+        ln_k=ln_k,
+        ln_d=np.log(D) - np.arange(50) / 100,
+        optimum=SimpleNamespace(problem=SimpleNamespace(group=np.array([0, 1, 0]))),
+    )
+    draws = CoefficientDraws.from_posterior(posterior, fit, 30)
+    assert draws.permeability.shape == (3, 30)
+    np.testing.assert_array_equal(draws.permeability[0], draws.permeability[2])
+    np.testing.assert_allclose(draws.permeability[1] / draws.permeability[0], 20.0)
+    np.testing.assert_allclose(draws.permeability[0] * draws.diffusivity, 1e-8 * D)
+    assert draws.open_above.tolist() == [False, True, False]
+    with pytest.raises(ValueError, match="corrected"):
+        CoefficientDraws.from_posterior(posterior, replace(fit, section="bulk"))
+
+
+def test_a_real_fit() -> None:
+    labels = np.tile(np.repeat([1, 2, 3], 16), (12, 1))
+    boundaries = liso.find_boundaries(labels, PIXEL)
+    k = {(1, 2): 1e-7, (2, 3): 2e-7}
+    experiment = liso.Experiment([liso.Stage(120.0)])
+    counted = liso.simulate(boundaries, None, experiment, D, k, 300.0, seed=1)
+    fit = liso.fit_diffusion(
+        counted["6Li"], counted["7Li"], boundaries, experiment=experiment, section="columnar"
+    )
+    found = predict_network(fit, boundaries)
+    truth = series(boundaries, np.array([1e-7, 2e-7]))
+    assert found.diffusivity.lower < truth < found.diffusivity.upper
+    assert found.diffusivity.upper < 3 * found.diffusivity.lower
+    assert any("table" in w for w in found.warnings)
 
 
 def test_refuses() -> None:

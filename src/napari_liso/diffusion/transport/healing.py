@@ -57,8 +57,8 @@ class Healing:
     all_healed
         Resistance with no barrier left, in terms of row 0: the curve ends there.
     model_error
-        Relative difference of the reduced network from all pixels at the end of the
-        curve.
+        Largest relative difference of the reduced network from all pixels along the
+        curve. The curve is corrected by it, the gains are not.
     statement
         In plain words.
     warnings
@@ -208,41 +208,46 @@ def _tied(made: Prepared, candidates: pd.DataFrame, gains: FloatArray) -> tuple[
 def _curve(
     made: Prepared, order: IntArray, conductance: FloatArray, report: Progress
 ) -> tuple[pd.DataFrame, Estimate, float]:
-    """The curve, what is left at its far end, and the error of the shapes at its end."""
+    """The curve, what is left at its far end, and the largest error of the shapes.
+
+    Every step is solved on all pixels at the medians: grains that no barrier parts any
+    more conduct through constrictions that the shapes do not resolve. The draws are
+    corrected by the ratio there.
+    """
     draws, network = made.draws, made.network
     k, d = draws.permeability.copy(), draws.diffusivity
     centre, middle_d = draws.centre
     centre = centre.copy()
-    rows = []
     straight = network.straight(centre, middle_d)
-    start = made.full.conductance / made.scale
+    rows, errors = [], []
     for step in range(order.size + 1):
         report(0.8 + 0.15 * step / (order.size + 1), "Drawing the curve")
         if step:
             k[order[step - 1]] = np.inf
             centre[order[step - 1]] = np.inf
-        flow = [made.reduced.solve(k[:, i], float(d[i])).conductance for i in range(d.size)]
-        left = quantile_estimate(conductance / np.array(flow), draws.trusted)
-        reached = quantile_estimate(
-            network.effective(1.0) * made.scale * np.array(flow), draws.trusted
+        full = network.solve_full(centre, middle_d) if step else made.full
+        scale = full.conductance / made.reduced.solve(centre, middle_d).conductance
+        errors.append(abs(1.0 / scale - 1.0))
+        flow = scale * np.array(
+            [made.reduced.solve(k[:, i], float(d[i])).conductance for i in range(d.size)]
         )
-        here = made.reduced.solve(centre, middle_d).conductance
+        left = quantile_estimate(made.scale * conductance / flow, draws.trusted)
+        reached = quantile_estimate(network.effective(1.0) * flow, draws.trusted)
         rows.append(
             {
                 "id": int(network.ids[order[step - 1]]) if step else 0,
-                "resistance": start / here,
+                "resistance": made.full.conductance / full.conductance,
                 "resistance_lower": left.lower,
                 "resistance_upper": left.upper,
-                "diffusivity": network.effective(here) * made.scale,
+                "diffusivity": network.effective(full.conductance),
                 "diffusivity_lower": reached.lower,
                 "diffusivity_upper": reached.upper,
                 "brick_layer": straight / network.straight(centre, middle_d),
             }
         )
-    error = here / network.solve_full(centre, middle_d).conductance - 1.0
-    free = made.reduced.solve(np.full(k.shape[0], np.inf), 1.0).conductance
-    all_healed = quantile_estimate(conductance / (free * d), draws.trusted)
-    return pd.DataFrame(rows), all_healed, error
+    free = network.solve_full(np.full(k.shape[0], np.inf), 1.0).conductance
+    all_healed = quantile_estimate(made.scale * conductance / (free * d), draws.trusted)
+    return pd.DataFrame(rows), all_healed, max(errors)
 
 
 def _statement(made: Prepared, candidates: pd.DataFrame, tied: tuple[int, ...]) -> str:
