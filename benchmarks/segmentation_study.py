@@ -1,6 +1,8 @@
 """How well grains are found from counts alone, and how well they could be.
 
-Run: python benchmarks/segmentation_study.py [maps per regime] [folder of maps] [pixels of a large map]
+Run: python benchmarks/segmentation_study.py [maps per regime] [folder of maps] [large map]
+
+The third number is the size in pixels of a square map whose CPU time is measured first.
 
 The adjusted Rand index (ARI, Hubert and Arabie 1985) compares two partitions: 1 the
 same, 0 by chance. It is taken over the pixels of grains whose true mean fraction is

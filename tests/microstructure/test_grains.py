@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.measure import label
 
 from napari_liso.microstructure.grains import segment_grains
 
@@ -203,6 +204,8 @@ def test_a_constant_image_is_one_grain():
         ({"image": np.ones((9, 9)), "min_area": 1e-12}, "pixel size is unknown"),
         ({"image": np.ones((9, 9)), "min_area": -1.0, "pixel_size": 1.0}, "min_area"),
         ({"image": np.ones((9, 9)), "smoothing": 0.0, "pixel_size": 1.0}, "smoothing"),
+        ({"image": np.ones((9, 9)), "psf_fwhm": -1e-6, "pixel_size": 1.0}, "psf_fwhm must be 0"),
+        ({"image": np.ones((9, 9)), "psf_fwhm": 1e-6}, "pixel size is unknown"),
         ({"image": np.ones((9, 9)), "edges": "grey"}, "'grey'"),
         ({"image": np.ones((9, 9)), "sensitivity": 0.0}, "sensitivity"),
         (
@@ -226,6 +229,45 @@ def test_lines_show_what_counts_cannot_and_steps_what_lines_do_not():
     both = rand_index(grains, segment_grains(lines, n6=n6, n7=n7, edges="dark"))
     assert both > max(of_counts, of_lines) + 0.02
     assert both > 0.85
+
+
+def test_strips_of_a_blurred_beam_are_no_grains():
+    """Three levels, the middle one beside both others; the beam is four pixels wide."""
+    grains = np.repeat([[0, 1, 2]], 90, axis=0).repeat(30, axis=1)
+    grains[:, 60:][:45] = 0  # a step from the lowest to the highest, too
+    fraction = ndimage.gaussian_filter(np.array([0.1, 0.3, 0.6])[grains], 4 / 2.3548)
+    n6, n7 = counts(fraction, 200, 16)
+    found = segment_grains(n6=n6, n7=n7, pixel_size=1e-6, psf_fwhm=4e-6)
+    # The pieces of 0 and 2 beside 1 are grains of their own.
+    assert found.max() == 4
+    assert rand_index(label(grains + 1, connectivity=1), found) > 0.95
+    assert segment_grains(n6=n6, n7=n7).max() > 4
+
+
+def test_a_narrow_grain_that_no_blur_explains_is_kept():
+    grains = np.repeat([[0, 1, 2]], 80, axis=0).repeat([38, 5, 37], axis=1)
+    brighter = np.array([0.2, 0.6, 0.3])[grains]  # above both neighbours
+    n6, n7 = counts(brighter, 60, 16)
+    found = segment_grains(n6=n6, n7=n7)
+    assert found.max() == 3
+    assert rand_index(grains, found) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("gaps", "steps"),
+    [(0.0, 0.0), (0.0, 0.12), (0.3, 0.12), (0.95, 0.12)],
+    ids=["lines without a step", "both", "lines with gaps", "steps without a line"],
+)
+@pytest.mark.parametrize("edges", ["dark", "bright"])
+def test_both_are_hardly_worse_than_the_better_one(gaps, steps, edges):
+    grains = voronoi(80, 8, 17)
+    levels = 0.3 + steps * (distinct_levels(grains) - 0.3) / 0.12
+    n6, n7 = counts(levels[grains].clip(0.05, 0.95), 30, 17)
+    lines = micrograph(grains, 0.2, gaps, 17) * (1 if edges == "dark" else -1)
+    of_counts = rand_index(grains, segment_grains(n6=n6, n7=n7))
+    of_lines = rand_index(grains, segment_grains(lines, edges=edges))
+    both = rand_index(grains, segment_grains(lines, n6=n6, n7=n7, edges=edges))
+    assert both > max(of_counts, of_lines) - 0.05
 
 
 def test_with_both_a_border_runs_along_its_line():

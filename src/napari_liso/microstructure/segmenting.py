@@ -136,10 +136,11 @@ def combine_with_lines(
     ndarray
         Labels from 0; borders run along the lines that are near them.
     """
-    both = overlay(snap_to_ridges(regions, ridges), snap_to_ridges(between, ridges))
+    regions = snap_to_ridges(regions, ridges)
+    both = overlay(regions, snap_to_ridges(between, ridges))
     price = _EVIDENCE / sensitivity
     both = join_small(without_strips(field, join_small(both, smallest), price), smallest)
-    credit = line_credit(ridges, sensitivity, smallest)
+    credit = line_credit(ridges, sensitivity, smallest, regions)
     return snap_to_ridges(merge_regions(field, both, price, credit), ridges)
 
 
