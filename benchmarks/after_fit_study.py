@@ -19,7 +19,8 @@ import time
 import numpy as np
 
 import napari_liso as liso
-from napari_liso.diffusion.transport.network import build_network, reduce_network
+from napari_liso.diffusion.transport.network import build_network
+from napari_liso.diffusion.transport.reduced_network import reduce_network
 from napari_liso.simulation import voronoi_grains
 from napari_liso.units import BOLTZMANN_EV
 

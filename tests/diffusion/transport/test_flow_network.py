@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 import napari_liso as liso
-from napari_liso.diffusion.transport.network import Network, build_network, reduce_network
+from napari_liso.diffusion.transport.network import Network, build_network
+from napari_liso.diffusion.transport.reduced_network import reduce_network
 from napari_liso.simulation import voronoi_grains
 
 FloatArray = NDArray[np.float64]

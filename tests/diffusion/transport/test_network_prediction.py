@@ -107,7 +107,7 @@ def test_error_of_the_haven_ratio_is_in_the_conductivity() -> None:
     fit = fit_of(boundaries, [normal(1e-9, 1e-6)], NARROW)
     haven = liso.Measured(0.3, 0.03)
     found = predict_network(
-        fit, boundaries, conduction=Conduction(298.0, 5e27, 1.0, haven), draws=4000
+        fit, boundaries, conduction=Conduction(298.0, 5e27, 1.0, haven), draws=3000
     )
     assert found.conductivity is not None
     # Only the barrier resists here, so that sigma goes as 1/H: 10 % either way.

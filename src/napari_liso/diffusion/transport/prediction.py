@@ -18,9 +18,7 @@ from napari_liso.diffusion.transport.network import (
     Direction,
     Flow,
     Network,
-    ReducedNetwork,
     build_network,
-    reduce_network,
 )
 from napari_liso.diffusion.transport.propagation import (
     Quantity,
@@ -28,6 +26,7 @@ from napari_liso.diffusion.transport.propagation import (
     drawn,
     quantile_estimate,
 )
+from napari_liso.diffusion.transport.reduced_network import ReducedNetwork, reduce_network
 from napari_liso.microstructure.boundaries import Boundaries
 
 __all__ = [
