@@ -166,7 +166,7 @@ def test_sensitivity_reaches_the_segmentation(
             dock.boundaries.sensitivity.setValue(value)
         dock.boundaries.segment_grains()
         finish(qtbot, dock.boundaries.task)
-    assert given == [0.5, 1.5]
+    assert given == [1.0, 1.5]
 
 
 # --- one selection ---
