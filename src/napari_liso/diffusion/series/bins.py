@@ -69,16 +69,14 @@ class Bins:
         return result
 
     def fraction(self, at_points: FloatArray, intensity: FloatArray | None) -> FloatArray:
-        """Fraction of the bins, (fits, bins, ...), from that at the points (fits, points, ...)."""
+        """Fraction of the bins, (fits, ..., bins), from that at the points (fits, ..., points)."""
         if intensity is None:
-            mixed, total = at_points, self.weights.sum(axis=1)
-        else:
-            per_point = intensity[:, self.layer]
-            total = per_point @ self.weights.T
-            mixed = at_points * per_point.reshape(*per_point.shape, *[1] * (at_points.ndim - 2))
-        if at_points.ndim == 2:
-            return (mixed @ self.weights.T) / total
-        return (self.weights @ mixed) / total[..., None]
+            return (at_points @ self.weights.T) / self.weights.sum(axis=1)
+        per_point = intensity[:, self.layer]
+        total = per_point @ self.weights.T
+        if at_points.ndim == 3:
+            per_point, total = per_point[:, None], total[:, None]
+        return ((at_points * per_point) @ self.weights.T) / total
 
 
 def bin_edges(distance: FloatArray) -> FloatArray:

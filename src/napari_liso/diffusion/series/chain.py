@@ -11,13 +11,48 @@ from numpy.typing import NDArray
 
 from napari_liso.diffusion.series.plan import Period, PlannedStage, plan_stages
 
-__all__ = ["Chain"]
+__all__ = ["Chain", "LaidStage"]
 
 FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.intp]
 
 #: An open end is a last layer so many times as long as what is looked at.
 _OPEN_END = 1e5
+
+
+@dataclass(frozen=True, eq=False)
+class LaidStage:
+    """A stage at the layers of a chain: what no parameter changes.
+
+    Parameters
+    ----------
+    plan
+        Nodes of the stage.
+    over_sl
+        1 / (s L), (nodes, layers).
+    by_inverse_d
+        s L^2 over the factor on D: times 1/D it is w, (nodes, layers).
+    by_w
+        L over the factor on D, (layers,).
+    factors
+        On k of each face, that of the source first, (layers,).
+    """
+
+    plan: PlannedStage
+    over_sl: ComplexArray
+    by_inverse_d: ComplexArray
+    by_w: FloatArray
+    factors: FloatArray
+
+    @classmethod
+    def of(cls, plan: PlannedStage, thickness: FloatArray) -> LaidStage:
+        """Work it out."""
+        s, period = plan.s[:, None], plan.period
+        factors = np.full(thickness.size, period.boundary)
+        factors[0] = period.surface
+        by_w = thickness / period.bulk
+        return cls(plan, 1.0 / (s * thickness), s * thickness * by_w, by_w, factors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +72,7 @@ class Chain:
         the one used, which many similar stages may lower (`plan_stages`).
 
     `layer` and `place` are the layer of each position, and where in it (0 to 1);
-    `slices` are the positions of each layer that has any; `plan` has the stages.
+    `slices` are the positions of each layer that has any; `stages` those that matter.
     """
 
     thickness: FloatArray
@@ -47,7 +82,7 @@ class Chain:
     layer: IntArray = field(init=False, repr=False)
     place: FloatArray = field(init=False, repr=False)
     slices: tuple[tuple[int, slice], ...] = field(init=False, repr=False)
-    plan: tuple[PlannedStage, ...] = field(init=False, repr=False)
+    stages: tuple[LaidStage, ...] = field(init=False, repr=False)
     is_open: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +103,8 @@ class Chain:
         object.__setattr__(self, "place", place)
         object.__setattr__(self, "slices", slices)
         plan, order = plan_stages(self.periods, self.order)
-        object.__setattr__(self, "plan", plan)
+        stages = tuple(LaidStage.of(stage, thickness) for stage in plan)
+        object.__setattr__(self, "stages", stages)
         object.__setattr__(self, "order", order)
 
     @property
@@ -79,7 +115,8 @@ class Chain:
     @property
     def effective_time(self) -> float:
         """Length of all stages that matter, as the grains of the first stage see it, s."""
-        return float(sum(p.period.duration * p.period.bulk for p in self.plan))
+        periods = [stage.plan.period for stage in self.stages]
+        return float(sum(period.duration * period.bulk for period in periods))
 
     def at(self, positions: FloatArray) -> Chain:
         """The same layers and stages, looked at elsewhere."""

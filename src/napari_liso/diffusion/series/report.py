@@ -38,6 +38,7 @@ def batch_of(given: GivenProfiles, solved: Solved, bins: Bins) -> ProfileBatch:
     faces, grains = layout.face_group[1:], layout.layer_group
     with np.errstate(divide="ignore"):
         inverse, inverse_ends = 1.0 / values, 1.0 / ends
+    fraction = _all_bins(solved, bins)
     return ProfileBatch(
         permeability=inverse[:, faces],
         permeability_lower=inverse_ends[:, faces, 1],
@@ -50,8 +51,8 @@ def batch_of(given: GivenProfiles, solved: Solved, bins: Bins) -> ProfileBatch:
         background_fraction=_fractions(values, ends, layout.background_column, layout.background),
         surface_exchange=_surface(solved, values, ends),
         dispersion=solved.dispersion,
-        deviance=solved.problem.deviance(solved.problem.fraction(solved.optima.theta)),
-        fraction=_all_bins(solved, bins),
+        deviance=solved.problem.deviance(fraction[:, given.used]),
+        fraction=fraction,
     )
 
 

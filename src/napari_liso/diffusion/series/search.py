@@ -104,7 +104,7 @@ class SeriesProblem:
         return background + (source - background) * self.bins.fraction(points, self.intensity)
 
     def fraction_and_slopes(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`fraction` and its derivatives by the coordinates, (fits, bins, size)."""
+        """`fraction` and its derivatives by the coordinates, (fits, size, bins)."""
         layout = self.layout
         values = layout.values(theta)
         points, by_values = respond_with_slopes(
@@ -113,11 +113,11 @@ class SeriesProblem:
         source, background = layout.fractions(values)
         share = self.bins.fraction(points, self.intensity)
         slopes = self.bins.fraction(by_values, self.intensity)
-        slopes *= ((source - background) * layout.by_coordinate(theta))[:, None, :]
+        slopes *= ((source - background) * layout.by_coordinate(theta))[:, :, None]
         if layout.source_column >= 0:
-            slopes[:, :, layout.source_column] = share
+            slopes[:, layout.source_column] = share
         if layout.background_column >= 0:
-            slopes[:, :, layout.background_column] = 1.0 - share
+            slopes[:, layout.background_column] = 1.0 - share
         return background + (source - background) * share, slopes
 
     def loss(self, theta: FloatArray) -> FloatArray:
@@ -168,8 +168,8 @@ class SeriesProblem:
         variance = c * (1 - c)
         residual = self.temper[:, None] * (self.n6 - self.total * c) / variance
         weight = self.temper[:, None] * self.total / variance
-        down = (residual[:, None, :] @ slopes)[:, 0] - precision * (theta - centre)
-        curve = np.swapaxes(slopes, 1, 2) @ (weight[..., None] * slopes)
+        down = (slopes @ residual[..., None])[..., 0] - precision * (theta - centre)
+        curve = (slopes * weight[:, None, :]) @ np.swapaxes(slopes, 1, 2)
         curve[:, np.arange(self.layout.size), np.arange(self.layout.size)] += precision
         return self._loss_at(fraction, theta), down, curve
 
@@ -196,7 +196,7 @@ def maximise(
     problem: SeriesProblem,
     theta: FloatArray,
     free: BoolArray | None = None,
-    tolerance: float = 1e-7,
+    tolerance: float = 1e-6,
 ) -> Optima:
     """Find the maximum of each profile near its start.
 

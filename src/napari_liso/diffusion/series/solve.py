@@ -48,8 +48,13 @@ def solve_problem(problem: SeriesProblem, intervals: bool = True) -> Solved:
     """Fit every profile of the batch."""
     optima = find_maxima(problem)
     dispersion = problem.dispersion(optima.theta)
-    problem = replace(problem, temper=1.0 / np.maximum(dispersion, 1.0))
-    optima = maximise(problem, optima.theta)
+    temper = 1.0 / np.maximum(dispersion, 1.0)
+    problem = replace(problem, temper=temper)
+    if problem.layout.prior()[1].any():
+        optima = maximise(problem, optima.theta)
+    else:  # the maximum is where it was
+        information = optima.information * temper[:, None, None]
+        optima = replace(optima, loss=optima.loss * temper, information=information)
     ends = None
     if intervals:
         optima, ends = find_ends(problem, optima, np.arange(problem.layout.size))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_liso.diffusion.series.chain import Chain
+from napari_liso.diffusion.series.chain import LaidStage
 from napari_liso.diffusion.series.layer_shapes import Shapes
 
 __all__ = ["Layers", "Nodes", "Tridiagonal"]
@@ -25,8 +25,7 @@ class Nodes:
     (`Layers.jump`); the slopes have the parameters last.
     """
 
-    s: ComplexArray
-    bulk: float
+    stage: LaidStage
     shapes: Shapes
     flux: ComplexArray
     jump: ComplexArray | None = None
@@ -51,17 +50,13 @@ class Layers:
     far_slope: ComplexArray | None = None
 
     @classmethod
-    def of(
-        cls, chain: Chain, shapes: Shapes, s: ComplexArray, bulk: float, slopes: bool
-    ) -> Layers:
-        """Answers of the layers of a chain whose D is `bulk` times that of the first stage."""
-        scale = 1.0 / (s[:, None] * chain.thickness)
-        near, far = shapes.near * scale, shapes.far * scale
+    def of(cls, stage: LaidStage, shapes: Shapes, slopes: bool) -> Layers:
+        """Answers of the layers at a stage's nodes, with derivatives by 1/D if asked for."""
+        near, far = shapes.near * stage.over_sl, shapes.far * stage.over_sl
         if not slopes:
             return cls(near, far)
         by_near, by_far = shapes.face_slopes()
-        by_w = chain.thickness / bulk
-        return cls(near, far, by_near * by_w, by_far * by_w)
+        return cls(near, far, by_near * stage.by_w, by_far * stage.by_w)
 
     def jump(self, flux: ComplexArray) -> ComplexArray:
         """Right minus left fraction of every face, from fluxes (fits, nodes, faces[, ...])."""
@@ -102,10 +97,10 @@ class Tridiagonal:
         """Eliminate; without source the flux through its face is the right side."""
         diagonal = layers.near + resistance[:, None, :]
         diagonal[:, :, 1:] += layers.near[:, :, :-1]
-        lower, upper = -layers.far, -layers.far
+        lower = upper = -layers.far
         if not source:
             diagonal[:, :, 0] = 1.0
-            upper = upper.copy()
+            upper = lower.copy()
             upper[:, :, 0] = 0.0
         inverse, ratio = np.empty_like(diagonal), np.empty_like(diagonal)
         inverse[:, :, 0] = 1.0 / diagonal[:, :, 0]
