@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -85,7 +85,12 @@ class CoefficientDraws:
         things, which are kept: rows that share one k get the same draw, and the error of
         the population's centre is common to all that lean on it, by 1 - information (all
         of it in a section). What boundaries of one grain trade among each other is lost,
-        which makes the intervals of a sum rather too wide. Of a bound see `drawn`.
+        which makes the intervals of a sum rather too wide.
+
+        A bound is drawn from what the population makes of it: normal around the median of
+        the table, with the spread times sqrt(1 - information). `open_below` and
+        `open_above` remember that the data do not close that end. One or two boundaries
+        have no population; of them see `drawn`.
 
         Parameters
         ----------
@@ -104,12 +109,13 @@ class CoefficientDraws:
         _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         own = rng.standard_normal((first.size, number))
         common = rng.standard_normal(number)
-        lean = np.ones(len(table))
-        if fit.section == "columnar":
-            lean = 1.0 - table["information"].to_numpy(dtype=np.float64)
+        left = 1.0 - table["information"].to_numpy(dtype=np.float64)
+        lean = left if fit.section == "columnar" else np.ones(len(table))
         centre_sd = _ln_sd(fit.population.centre)
         k = np.empty((len(table), number))
-        for row, (estimate, mine) in enumerate(zip(estimates, group.ravel(), strict=True)):
+        closing = fit.population.spread.value * np.sqrt(left) if first.size > 2 else None
+        for row, (found, mine) in enumerate(zip(estimates, group.ravel(), strict=True)):
+            estimate = found if closing is None else _closed(found, float(closing[row]))
             sd = _ln_sd(estimate)
             share = min(lean[row] * centre_sd / sd, 1.0) if sd > 0 else 0.0
             k[row] = drawn(estimate, np.sqrt(1 - share**2) * own[mine] + share * common)
@@ -155,6 +161,14 @@ _FROM_TABLE = (
     "Drawn from the intervals of the table: what the boundaries of one grain trade among each "
     "other is not in them."
 )
+
+
+def _closed(estimate: Estimate, sd: float) -> Estimate:
+    """Close an open end by the posterior's standard deviation of the logarithm."""
+    if estimate.lower > 0 and np.isfinite(estimate.upper):
+        return estimate
+    factor = float(np.exp(NORMAL_95 * sd))
+    return replace(estimate, lower=estimate.value / factor, upper=estimate.value * factor)
 
 
 def _ln_sd(estimate: Estimate) -> float:

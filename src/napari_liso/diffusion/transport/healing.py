@@ -81,14 +81,15 @@ def heal_boundaries(
     direction: Direction = "x",
     *,
     most: int = 10,
-    draws: int = 200,
+    draws: int = 100,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Healing:
     """Heal the boundaries one by one, each time the one that gains most.
 
     The order is that at the medians of the coefficients (greedy: the best next one, not
-    the best set). The effective resistance is L / D_eff of the network of the map, see
+    the best set). It need not be that of the gains alone: a healed boundary draws the flow
+    to what lies behind it. The effective resistance is L / D_eff of the network of the map, see
     `predict_network`; the gain of a single boundary is exact, not its share.
 
     Parameters

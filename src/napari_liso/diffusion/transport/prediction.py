@@ -364,7 +364,7 @@ def _doubts(made: Prepared) -> list[str]:
     if ends:
         found.append(
             f"{ends} of {draws.ids.size} boundaries are only bounded. The ends of the effective "
-            "values allow their limits; the shares take 1/k (or k) as evenly likely up to them."
+            "values allow their limits; the shares lean on the population there."
         )
     if not draws.trusted:
         found.append("The fit gives no verdict on any coefficient: none stands here either.")

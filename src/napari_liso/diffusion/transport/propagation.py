@@ -1,8 +1,9 @@
 """Products of quantities that each have an interval.
 
 Everything here is positive and spans decades, so errors are those of the
-logarithm. The two sides of an interval are added in quadrature each for itself:
-exact for log-normal errors, and good for the mildly lopsided ones of a fit
+logarithm. The two sides of an interval are added in quadrature, each for itself: exact
+for log-normal errors and where one error outweighs the others, which is the rule (that of
+k); with several lopsided errors of the same size the result is somewhat too lopsided
 (Barlow, arXiv physics/0401042). An open end stays open.
 """
 
