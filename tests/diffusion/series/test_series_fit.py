@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 
 import napari_liso as liso
 from napari_liso.counting.measured import Measured
-from napari_liso.diffusion.series.given import periods_of
+from napari_liso.diffusion.series.given import (
+    ProfileOptions,
+    check_profiles,
+    periods_of,
+    set_up,
+)
 from napari_liso.diffusion.series.results import PROFILE_COLUMNS
+from napari_liso.diffusion.series.search import maximise
+from napari_liso.diffusion.series.solve import find_maxima
 
 FloatArray = NDArray[np.float64]
 
@@ -369,3 +376,16 @@ def test_refusals(change: dict, words: str) -> None:
     }
     with pytest.raises(ValueError, match=words):
         liso.fit_profile(**{**given, **change})
+
+
+@pytest.mark.parametrize("biot", [0.003, 1.0, 300.0])
+def test_the_maximum_is_one(biot: float) -> None:
+    """Also next to 1/D = 0 and 1/k = 0: the truth as a start does not lead higher."""
+    sample = Bicrystal(biot)
+    n6, n7 = sample.counts(1000.0, 60, seed=9)
+    options = ProfileOptions()
+    given = check_profiles(sample.distance, n6, n7, [sample.grain], options)
+    problem, _ = set_up(given, sample.experiment, options)
+    truth = np.array([[1 / sample.diffusivity, 1 / sample.k]]).repeat(60, axis=0)
+    from_truth = maximise(problem, problem.layout.coordinates(truth))
+    assert (find_maxima(problem).loss < from_truth.loss + 1e-4).all()

@@ -204,7 +204,10 @@ def _table(
         own = (i + 1, i + 2, position, k.value, k.lower, k.upper, k.verdict)
         rows.append((*own, steps[i], biot, rho, low, high, statistic, p, bool(fast[i])))
     index = pd.RangeIndex(1, len(rows) + 1, name="boundary")
-    return pd.DataFrame(rows, columns=list(PROFILE_COLUMNS), index=index)
+    table = pd.DataFrame(rows, columns=list(PROFILE_COLUMNS), index=index)
+    # an empty table has the types of any other
+    kinds = {"grain_a": int, "grain_b": int, "verdict": object, "fast": bool}
+    return table.astype({name: kinds.get(name, float) for name in PROFILE_COLUMNS})
 
 
 def _steps(solved: Solved, given: GivenProfiles) -> FloatArray:

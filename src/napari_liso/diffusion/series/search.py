@@ -261,6 +261,14 @@ def _steps(
     )
     damped[:, diagonal, diagonal] = np.where(moving, damped[:, diagonal, diagonal], 1.0)
     step = np.linalg.solve(damped, slope[..., None])[..., 0]
+    outside = (theta + step < layout.low) | (theta + step > layout.high)
+    if outside.any():
+        # what meets a bound stops there, and the others know of it
+        rows = outside.any(axis=1)
+        to_bound = np.clip(theta + step, layout.low, layout.high) - theta
+        held = np.where(outside[..., None], np.eye(layout.size), damped)
+        right = np.where(outside, to_bound, slope)
+        step[rows] = np.linalg.solve(held[rows], right[rows][..., None])[..., 0]
     largest = np.abs(step).max(axis=1, keepdims=True, initial=1e-300)
     step *= np.minimum(1.0, _LARGEST_STEP / largest)
     step = np.clip(theta + step, layout.low, layout.high) - theta
