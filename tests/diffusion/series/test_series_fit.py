@@ -389,3 +389,69 @@ def test_the_maximum_is_one(biot: float) -> None:
     truth = np.array([[1 / sample.diffusivity, 1 / sample.k]]).repeat(60, axis=0)
     from_truth = maximise(problem, problem.layout.coordinates(truth))
     assert (find_maxima(problem).loss < from_truth.loss + 1e-4).all()
+
+
+def seen(c: FloatArray, hydride: float, alpha: float) -> FloatArray:
+    """Odds times alpha, then 6LiH counted as 7Li (written out once more)."""
+    c = alpha * c / (1 - c + alpha * c)
+    return c / (1 + hydride * c)
+
+
+def test_hydride_and_fractionation_are_in_the_likelihood() -> None:
+    sample = Bicrystal(0.3)
+    n6, n7 = draw(seen(sample.fraction(), 0.08, 1.15), np.full(40, 3000.0), 60, seed=2)
+    known = (sample.distance, n6, n7, [sample.grain], sample.experiment)
+    right = liso.fit_profiles(*known, hydride_ratio=0.08, fractionation=1.15)
+    wrong = liso.fit_profiles(*known, intervals=False)
+    assert covered(right.permeability_lower, right.permeability_upper, sample.k) > 0.95 - 0.085
+    assert abs(np.log(np.median(right.permeability) / sample.k)) < 0.01
+    assert abs(np.log(np.median(wrong.permeability) / sample.k)) > 0.05
+
+
+def test_errors_of_corrections_widen() -> None:
+    """As often as in 95 of 100 the truth lies inside although alpha was measured wrongly."""
+    sample = Bicrystal(0.3)
+    rng = np.random.default_rng(0)
+    held = []
+    for i, alpha in enumerate(1.1 + 0.05 * rng.standard_normal(60)):
+        n6, n7 = draw(seen(sample.fraction(), 0.0, alpha), np.full(40, 3000.0), 1, seed=i)
+        fit = liso.fit_profiles(
+            sample.distance,
+            n6,
+            n7,
+            [sample.grain],
+            sample.experiment,
+            fractionation=Measured(1.1, 0.05),
+        )
+        held.append(fit.permeability_lower[0, 0] < sample.k < fit.permeability_upper[0, 0])
+    assert np.mean(held) > 0.95 - 0.085
+
+
+def test_background_and_dead_time() -> None:
+    sample = Bicrystal(0.3)
+    c, pulses, ions = sample.fraction(), 20_000, 12_000.0
+    b6, b7 = 600.0, 1500.0
+    hit = [1 - np.exp(-(ions * part + b) / pulses) for part, b in ((c, b6), (1 - c, b7))]
+    inside, found = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        n6, n7 = (rng.binomial(pulses, h) for h in hit)
+        known = (sample.distance, n6, n7, [sample.grain], sample.experiment)
+        right = liso.fit_profile(*known, pulses=np.full(40, pulses), background=(b6, b7))
+        row = right.table.loc[1]
+        inside.append(row.permeability_lower < sample.k < row.permeability_upper)
+        found.append((1 / row.resistance, right.dispersion))
+    assert np.sum(inside) >= 17  # 95 % of 20: fewer in one case of a hundred
+    k, dispersion = np.mean(found, axis=0)
+    assert k == pytest.approx(sample.k, rel=0.01)
+    assert dispersion == pytest.approx(1.0, abs=0.15)
+    assert right.provenance["corrections"]["pulses_a_pixel"] == pulses
+    wrong = liso.fit_profile(*known)
+    assert not wrong.table.permeability_lower[1] < sample.k < wrong.table.permeability_upper[1]
+    options = ProfileOptions(background=(b6, b7))
+    two = [np.stack([n, n]) for n in (n6, n7)]
+    given = check_profiles(sample.distance, *two, [], options)
+    with pytest.raises(ValueError, match="one by one"):
+        set_up(given, sample.experiment, options)
+    with pytest.raises(ValueError, match="takes no corrections"):
+        liso.fit_profile(*known, model="step-slope", hydride_ratio=0.1)

@@ -20,7 +20,8 @@ from napari_liso.diffusion.series.given import (
     check_profiles,
     set_up,
 )
-from napari_liso.diffusion.series.search import SeriesProblem, maximise
+from napari_liso.diffusion.series.problem import SeriesProblem
+from napari_liso.diffusion.series.search import maximise
 from napari_liso.diffusion.series.solve import find_maxima
 
 __all__ = ["find_interfaces"]

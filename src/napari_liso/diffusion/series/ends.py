@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_liso.diffusion.intervals import OPEN
-from napari_liso.diffusion.series.search import Optima, SeriesProblem, maximise
+from napari_liso.diffusion.series.problem import SeriesProblem
+from napari_liso.diffusion.series.search import Optima, maximise
 
 __all__ = ["Ends", "find_ends"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from napari_liso.diffusion.series.given import (
     GivenProfiles,
     ProfileOptions,
     check_profiles,
+    describe_corrections,
     set_up,
 )
 from napari_liso.diffusion.series.report import batch_of, profile_of
@@ -53,6 +55,10 @@ def fit_profile(
     surface_exchange: Literal["fit"] | None = None,
     grain_size: float | None = None,
     window: float | None = None,
+    pulses: ArrayLike | None = None,
+    hydride_ratio: float | Measured = 0.0,
+    fractionation: float | Measured = 1.0,
+    background: Sequence[ArrayLike | Measured] = (0.0, 0.0),
 ) -> ProfileFit:
     """Fit grains and boundaries in series to the counts of a profile from the source.
 
@@ -97,8 +103,11 @@ def fit_profile(
     grain_size
         m, for the warning of ``"effective"`` where no interfaces are given.
     window
-        Step-slope: bins so far from the boundary on each side, m; None: to the middle of
-        the grain.
+        Step-slope: bins so far from the boundary on each side, m; None:
+        half of the smaller grain beside it.
+    pulses, hydride_ratio, fractionation, background
+        Corrections, as in `fit_diffusion`, for bins: pulses and background counts are those of
+        all pixels of a bin. They are in the likelihood; their errors widen the intervals.
 
     Returns
     -------
@@ -120,6 +129,10 @@ def fit_profile(
         source_fraction=source_fraction,
         background_fraction=background_fraction,
         surface_exchange=surface_exchange,
+        pulses=pulses,
+        hydride_ratio=hydride_ratio,
+        fractionation=fractionation,
+        background=background,
     )
     _check_experiment(experiment)
     places: ArrayLike = () if interfaces is None else interfaces
@@ -129,6 +142,7 @@ def fit_profile(
     if interfaces is None and model != "effective":
         places = find_interfaces(given, experiment, options)
         given = check_profiles(distance, n6, n7, places, options)
+    corrected = describe_corrections(given, options)
     settings: dict[str, Any] = {
         "experiment": experiment.describe(),
         "model": model,
@@ -140,13 +154,18 @@ def fit_profile(
         "length": given.length,
         "exclude": given.step if exclude is None else float(exclude),
         "psf_fwhm": float(psf_fwhm),
+        "corrections": corrected,
         "version": version("napari-liso"),
     }
     if model == "step-slope":
+        if corrected:
+            raise ValueError(
+                "step-slope takes no corrections: they change step and slope nearly alike"
+            )
         return step_and_slope(given, experiment, settings, window=window, psf_fwhm=psf_fwhm)
     if model == "effective":
         return _effective(given, experiment, options, settings, grain_size)
-    problem, bins = set_up(given, experiment, options)
+    problem, every = set_up(given, experiment, options)
     solved = solve_problem(problem)
     fast = remarks.fast_boundaries(given, psf_fwhm)
     warnings = [
@@ -156,7 +175,7 @@ def fit_profile(
     ]
     if interfaces is None:
         warnings.insert(0, _found_words(given))
-    return profile_of(given, solved, bins, fast, warnings, settings)
+    return profile_of(given, solved, every, fast, warnings, settings)
 
 
 def fit_profiles(
@@ -175,6 +194,8 @@ def fit_profiles(
     source_fraction: float | Measured | Literal["fit"] | None = None,
     background_fraction: float | Measured | Literal["fit"] | None = None,
     surface_exchange: Literal["fit"] | None = None,
+    hydride_ratio: float | Measured = 0.0,
+    fractionation: float | Measured = 1.0,
 ) -> ProfileBatch:
     """Fit many profiles of one geometry in lock step, as `fit_profile` does one.
 
@@ -194,6 +215,8 @@ def fit_profiles(
         As `fit_profile`.
     source_fraction, background_fraction, surface_exchange
         As `fit_profile`.
+    hydride_ratio, fractionation
+        As `fit_profile`.
 
     Returns
     -------
@@ -210,10 +233,12 @@ def fit_profiles(
         source_fraction=source_fraction,
         background_fraction=background_fraction,
         surface_exchange=surface_exchange,
+        hydride_ratio=hydride_ratio,
+        fractionation=fractionation,
     )
     given = check_profiles(distance, n6, n7, interfaces, options)
-    problem, bins = set_up(given, experiment, options)
-    return batch_of(given, solve_problem(problem, intervals), bins)
+    problem, every = set_up(given, experiment, options)
+    return batch_of(given, solve_problem(problem, intervals), every)
 
 
 def _effective(
@@ -226,11 +251,11 @@ def _effective(
     """One D_eff: the series model without boundaries."""
     grains = given.interfaces
     whole = check_profiles(given.distance, given.n6, given.total - given.n6, (), options)
-    problem, bins = set_up(whole, experiment, options)
+    problem, every = set_up(whole, experiment, options)
     solved = solve_problem(problem)
     if grains.size:
         grain_size = float(np.diff(np.concatenate([[0.0], grains])).mean())
-    fit = profile_of(whole, solved, bins, np.zeros(0, dtype=bool), [], settings)
+    fit = profile_of(whole, solved, every, np.zeros(0, dtype=bool), [], settings)
     assert isinstance(fit.diffusivity, Estimate)
     duration = problem.chain.effective_time
     bias, words = remarks.effective_bias(fit.diffusivity.value, duration, grain_size)

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_liso.counting.measured import Measured
+from napari_liso.diffusion.corrections import GivenCorrections, check_corrections
 from napari_liso.diffusion.experiment import Experiment
+from napari_liso.diffusion.observation import Observation, observe
 from napari_liso.diffusion.series.bins import Bins, bin_edges, build_bins
 from napari_liso.diffusion.series.chain import Chain
 from napari_liso.diffusion.series.layout import FractionRule, Layout, build_layout
 from napari_liso.diffusion.series.plan import Period
-from napari_liso.diffusion.series.search import SeriesProblem
+from napari_liso.diffusion.series.problem import SeriesProblem
 from napari_liso.units import BOLTZMANN_EV
 
-__all__ = ["GivenProfiles", "ProfileOptions", "check_profiles", "periods_of", "set_up"]
+__all__ = [
+    "GivenProfiles",
+    "ProfileOptions",
+    "Whole",
+    "check_profiles",
+    "describe_corrections",
+    "periods_of",
+    "set_up",
+]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -34,6 +46,10 @@ class ProfileOptions:
     source_fraction: float | Measured | str | None = None
     background_fraction: float | Measured | str | None = None
     surface_exchange: str | None = None
+    pulses: ArrayLike | None = None
+    hydride_ratio: float | Measured = 0.0
+    fractionation: float | Measured = 1.0
+    background: Sequence[ArrayLike | Measured] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +174,26 @@ def periods_of(experiment: Experiment) -> list[Period]:
     return periods
 
 
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """What belongs to all bins, those near boundaries included.
+
+    Parameters
+    ----------
+    bins
+        Quadrature.
+    seen
+        From the fraction of the sample to that of the counts, or None.
+    """
+
+    bins: Bins
+    seen: Observation | None = None
+
+
 def set_up(
     given: GivenProfiles, experiment: Experiment, options: ProfileOptions
-) -> tuple[SeriesProblem, Bins]:
-    """Return the problem over the bins used, and all bins."""
+) -> tuple[SeriesProblem, Whole]:
+    """Return the problem over the bins used, and what belongs to all of them."""
     bins = build_bins(given.edges, given.interfaces, given.length, options.psf_fwhm)
     used = bins.only(given.used)
     periods = periods_of(experiment)
@@ -171,12 +203,58 @@ def set_up(
     intensity = None
     if (mixes > 1).any():
         intensity = used.intensities(total, chain.layers)
-    layout = layout_of(chain, used, experiment, options)
-    problem = SeriesProblem.of(chain, used, layout, given.n6[:, given.used], total, intensity)
-    return problem, bins
+    every = _observation(given, options)
+    seen = None if every is None else every.take(np.flatnonzero(given.used))
+    corrections = () if seen is None else tuple(name for name, _ in seen.errors)
+    layout = layout_of(chain, used, experiment, options, corrections)
+    problem = SeriesProblem.of(
+        chain, used, layout, given.n6[:, given.used], total, intensity, seen
+    )
+    return problem, Whole(bins, every)
 
 
-def layout_of(chain: Chain, bins: Bins, experiment: Experiment, options: ProfileOptions) -> Layout:
+def _corrections(given: GivenProfiles, options: ProfileOptions) -> GivenCorrections:
+    return check_corrections(
+        (1, given.distance.size),
+        None if options.pulses is None else np.atleast_2d(np.asarray(options.pulses)),
+        options.hydride_ratio,
+        options.fractionation,
+        [b if isinstance(b, Measured) else _row(b) for b in options.background],
+    )
+
+
+def describe_corrections(given: GivenProfiles, options: ProfileOptions) -> dict[str, Any] | None:
+    """Corrections of the counts in JSON-able words; None if there are none."""
+    return _corrections(given, options).describe()
+
+
+def _observation(given: GivenProfiles, options: ProfileOptions) -> Observation | None:
+    """What stands between the sample and the counts of all bins; None if nothing does."""
+    corrections = _corrections(given, options)
+    if corrections.needs_intensity and given.n6.shape[0] > 1:
+        raise ValueError(
+            "dead time and background depend on the intensity of each profile: use fit_profile, "
+            "one by one"
+        )
+    grain = np.searchsorted(given.interfaces, given.distance, side="right")[None] + 1
+    six = given.n6[:1].astype(np.int64)
+    seven = (given.total - given.n6)[:1].astype(np.int64)
+    seen = observe(corrections, six, seven, grain, np.ones(six.shape, dtype=bool))
+    return None if seen is None else seen.take(slice(None))
+
+
+def _row(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    return array if array.ndim == 0 else np.atleast_2d(array)
+
+
+def layout_of(
+    chain: Chain,
+    bins: Bins,
+    experiment: Experiment,
+    options: ProfileOptions,
+    corrections: tuple[str, ...] = (),
+) -> Layout:
     """Number the parameters."""
     source = FractionRule.of(
         options.source_fraction, float(experiment.source_fraction), "source_fraction"
@@ -199,4 +277,5 @@ def layout_of(chain: Chain, bins: Bins, experiment: Experiment, options: Profile
         fit_surface=fit_surface,
         shared_d=options.shared_d,
         shared_k=options.shared_k,
+        corrections=corrections,
     )

@@ -25,6 +25,8 @@ IntArray = NDArray[np.intp]
 _SCALE, _LARGEST = 1e-2, 1e8
 #: A fraction that is fitted keeps this far from 0 and 1.
 _EDGE = 1e-6
+#: Standard errors by which a correction may be off.
+_FAR = 6.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class Layout:
         Given fractions.
     source_column, background_column
         Their coordinates, or -1.
+    corrections
+        Corrections of the counts that are not exact: the last coordinates, each counted in
+        standard errors.
     """
 
     names: tuple[str, ...]
@@ -90,11 +95,17 @@ class Layout:
     background: FractionRule
     source_column: int = -1
     background_column: int = -1
+    corrections: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
         """Number of coordinates."""
         return len(self.names)
+
+    @property
+    def asked(self) -> int:
+        """Number of coordinates that are results: all but the corrections."""
+        return self.size - len(self.corrections)
 
     @property
     def natural(self) -> FloatArray:
@@ -154,6 +165,7 @@ class Layout:
             if column >= 0:
                 centre[column] = rule.value
                 precision[column] = 1.0 / rule.error**2
+        precision[self.asked :] = 1.0
         return centre, precision
 
 
@@ -167,6 +179,7 @@ def build_layout(
     fit_surface: bool = False,
     shared_d: bool = True,
     shared_k: bool = False,
+    corrections: tuple[str, ...] = (),
 ) -> Layout:
     """Number the parameters of a chain.
 
@@ -184,6 +197,8 @@ def build_layout(
         Whether it is fitted.
     shared_d, shared_k
         One D for all grains, one k for all boundaries.
+    corrections
+        Names of the corrections of the counts that are not exact.
     """
     layers = thickness.size
     grains = 1 if shared_d else layers
@@ -210,11 +225,13 @@ def build_layout(
             scales.append(np.nan)
             low.append(_EDGE)
             high.append(1 - _EDGE)
+    names += [f"correction {name}" for name in corrections]
+    spare = len(corrections)
     return Layout(
         names=tuple(names),
-        scale=np.array(scales),
-        low=np.array(low),
-        high=np.array(high),
+        scale=np.array(scales + [np.nan] * spare),
+        low=np.array(low + [-_FAR] * spare),
+        high=np.array(high + [_FAR] * spare),
         layer_group=np.zeros(layers, int) if shared_d else np.arange(layers),
         face_group=face_group,
         fixed_surface=0.0 if surface is None else 1.0 / surface,
@@ -222,6 +239,7 @@ def build_layout(
         background=background,
         source_column=columns[0],
         background_column=columns[1],
+        corrections=corrections,
     )
 
 
@@ -241,4 +259,5 @@ def expand(theta: FloatArray, narrow: Layout, wide: Layout) -> FloatArray:
     ):
         if mine_column >= 0:
             result[:, mine_column] = values[:, their_column]
+    result[:, wide.asked :] = values[:, narrow.asked :]
     return wide.coordinates(result)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_liso.diffusion.series.given import GivenProfiles
-from napari_liso.diffusion.series.search import SeriesProblem
+from napari_liso.diffusion.series.problem import SeriesProblem
 
 __all__ = [
     "degeneracies",

@@ -14,8 +14,7 @@ from scipy.stats import chi2
 from napari_liso.diffusion.intervals import judge
 from napari_liso.diffusion.results import Estimate
 from napari_liso.diffusion.series import remarks
-from napari_liso.diffusion.series.bins import Bins
-from napari_liso.diffusion.series.given import GivenProfiles
+from napari_liso.diffusion.series.given import GivenProfiles, Whole
 from napari_liso.diffusion.series.layout import FractionRule
 from napari_liso.diffusion.series.model import respond
 from napari_liso.diffusion.series.results import PROFILE_COLUMNS, ProfileBatch, ProfileFit
@@ -29,16 +28,16 @@ FloatArray = NDArray[np.float64]
 _SCATTER = 1.5
 
 
-def batch_of(given: GivenProfiles, solved: Solved, bins: Bins) -> ProfileBatch:
+def batch_of(given: GivenProfiles, solved: Solved, whole: Whole) -> ProfileBatch:
     """Arrays of a batch."""
     layout = solved.problem.layout
     values = layout.values(solved.optima.theta)
-    ends = np.full((*values.shape, 2), np.nan) if solved.ends is None else solved.ends.value
-    fall = np.full((*values.shape, 2), np.nan) if solved.ends is None else solved.ends.fall
+    none = np.full((len(values), layout.asked, 2), np.nan)
+    ends, fall = (none, none) if solved.ends is None else (solved.ends.value, solved.ends.fall)
     faces, grains = layout.face_group[1:], layout.layer_group
     with np.errstate(divide="ignore"):
         inverse, inverse_ends = 1.0 / values, 1.0 / ends
-    fraction = _all_bins(solved, bins)
+    fraction = _all_bins(solved, whole)
     return ProfileBatch(
         permeability=inverse[:, faces],
         permeability_lower=inverse_ends[:, faces, 1],
@@ -75,31 +74,35 @@ def _surface(solved: Solved, values: FloatArray, ends: FloatArray) -> FloatArray
         return 1.0 / np.column_stack([values[:, column], ends[:, column, ::-1]])
 
 
-def _all_bins(solved: Solved, bins: Bins) -> FloatArray:
+def _all_bins(solved: Solved, whole: Whole) -> FloatArray:
     """Fraction of the counts of all bins, those near boundaries included, (fits, bins)."""
     problem = solved.problem
-    whole = replace(problem, chain=problem.chain.at(bins.positions), bins=bins)
-    return whole.fraction(solved.optima.theta)
+    chain = problem.chain.at(whole.bins.positions)
+    every = replace(problem, chain=chain, bins=whole.bins, seen=whole.seen)
+    return every.fraction(solved.optima.theta)
 
 
-def residual_of(given: GivenProfiles, fraction: FloatArray) -> FloatArray:
+def residual_of(given: GivenProfiles, fraction: FloatArray, whole: Whole) -> FloatArray:
     """(data - model) / sigma of the first profile; NaN without counts."""
     n6, total = given.n6[0], given.total[0]
-    sigma = np.sqrt(np.maximum(total * fraction * (1 - fraction), 1e-12))
+    variance = total * fraction * (1 - fraction)
+    if whole.seen is not None and whole.seen.scatter is not None:
+        variance = variance * whole.seen.scatter
+    sigma = np.sqrt(np.maximum(variance, 1e-12))
     return np.where(total > 0, (n6 - total * fraction) / sigma, np.nan)
 
 
 def profile_of(
     given: GivenProfiles,
     solved: Solved,
-    bins: Bins,
+    whole: Whole,
     fast: NDArray[np.bool_],
     warnings: list[str],
     settings: dict[str, Any],
 ) -> ProfileFit:
     """Result of one profile."""
-    batch = batch_of(given, solved, bins)
-    residual = residual_of(given, batch.fraction[0])
+    batch = batch_of(given, solved, whole)
+    residual = residual_of(given, batch.fraction[0], whole)
     dispersion = float(batch.dispersion[0])
     warnings = list(warnings)
     poor = None

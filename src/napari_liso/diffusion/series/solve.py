@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from napari_liso.diffusion.series.ends import Ends, find_ends
 from napari_liso.diffusion.series.layout import Layout, build_layout, expand
-from napari_liso.diffusion.series.search import Optima, SeriesProblem, maximise
+from napari_liso.diffusion.series.problem import SeriesProblem
+from napari_liso.diffusion.series.search import Optima, maximise
 
 __all__ = ["Solved", "find_maxima", "solve_problem"]
 
@@ -35,7 +36,7 @@ class Solved:
     dispersion
         Pearson chi2 per degree of freedom, (fits,).
     ends
-        Of all coordinates, (fits, size, 2); None where not asked for.
+        Of all coordinates but those of corrections; None where not asked for.
     """
 
     problem: SeriesProblem
@@ -57,7 +58,7 @@ def solve_problem(problem: SeriesProblem, intervals: bool = True) -> Solved:
         optima = replace(optima, loss=optima.loss * temper, information=information)
     ends = None
     if intervals:
-        optima, ends = find_ends(problem, optima, np.arange(problem.layout.size))
+        optima, ends = find_ends(problem, optima, np.arange(problem.layout.asked))
     return Solved(problem, optima, dispersion, ends)
 
 
@@ -84,6 +85,7 @@ def _shared_layout(problem: SeriesProblem) -> Layout:
         fit_surface=layout.face_group[0] >= 0,
         shared_d=True,
         shared_k=True,
+        corrections=layout.corrections,
     )
 
 
@@ -103,6 +105,8 @@ def _scan(problem: SeriesProblem) -> FloatArray:
     ):
         if column >= 0:
             axes[column] = np.array([rule.value])
+    for column in range(layout.asked, layout.size):
+        axes[column] = np.zeros(1)
     grid = np.stack([g.ravel() for g in np.meshgrid(*axes, indexing="ij")], axis=-1)
     theta = layout.coordinates(grid)
     return theta[problem.best_of(theta)]
