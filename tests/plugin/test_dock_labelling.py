@@ -202,16 +202,31 @@ def test_what_grains_are_segmented_from(
         )
     form.edges_box.setCurrentText("bright lines")
     form.smallest.setValue(2.0)
+    form.beam.setValue(1.2)
     bench.grains.segment_grains()
     finish(qtbot, bench.grains.task)
     (arguments,) = asked
-    assert {k for k in arguments if k not in ("min_area", "progress")} == given
+    assert {k for k in arguments if k not in ("min_area", "progress", "psf_fwhm")} == given
+    # the beam mixes counts, not the pixels of a micrograph
+    assert arguments["psf_fwhm"] == pytest.approx(1.2e-6 if "n6" in given else 0.0)
     assert arguments["min_area"] == pytest.approx(2e-12)
     assert arguments["pixel_size"] == pytest.approx((PIXEL, PIXEL))
     if "image" in given:
         assert arguments["image"].shape == (24, 30)
         assert arguments["edges"] == "bright"
     assert "Grain boundaries" in viewer.layers
+
+
+def test_the_beam_of_a_map_that_tells_it_is_filled_in(
+    viewer: ViewerModel, bench: BoundaryDock
+) -> None:
+    record = dict(bench.context.tracer.current.metadata[ly.PROVENANCE])
+    bench.context.tracer.current.metadata[ly.PROVENANCE] = {**record, "psf_fwhm": 0.8e-6}
+    bench.grains.source.refill()
+    assert bench.grains.source.beam.value() == pytest.approx(0.8)
+    bench.grains.source.beam.setValue(0.3)
+    bench.grains.source.refill()
+    assert bench.grains.source.beam.value() == pytest.approx(0.3)
 
 
 def test_counts_and_an_image_of_steps_do_not_go_together(

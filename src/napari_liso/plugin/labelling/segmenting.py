@@ -37,6 +37,8 @@ class Wanted:
         Smallest grain in m2; None: as the counts allow.
     sensitivity
         Of `napari_liso.microstructure.grains.segment_grains`.
+    psf_fwhm
+        Width of the beam in m, 0 for a sharp one.
     """
 
     counts: tuple[NDArray[np.int64], NDArray[np.int64]] | None
@@ -46,6 +48,7 @@ class Wanted:
     pixel_size: tuple[float, float] | None
     min_area: float | None
     sensitivity: float
+    psf_fwhm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,7 @@ def segment(wanted: Wanted, report: Callable[[float, str], None]) -> Found:
     if wanted.min_area is not None:
         given["min_area"] = wanted.min_area
     if wanted.pixel_size is not None:
-        given["pixel_size"] = wanted.pixel_size
+        given["pixel_size"], given["psf_fwhm"] = wanted.pixel_size, wanted.psf_fwhm
 
     def progress(done: float, text: str) -> None:
         report(0.8 * done, text)

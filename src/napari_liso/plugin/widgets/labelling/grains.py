@@ -255,6 +255,8 @@ class GrainsPanel(Panel):
         size = ly.pixel_size_from_layer(ground) if ly.has_length_unit(ground) else None
         if self.source.min_area is not None and size is None:
             raise ValueError("the pixel size is not known, so 'Smallest grain' has no meaning")
+        if self.source.psf_fwhm and size is None:
+            raise ValueError("the pixel size is not known, so 'Beam width' has no meaning")
         return Wanted(
             counts,
             image,
@@ -263,6 +265,7 @@ class GrainsPanel(Panel):
             size,
             self.source.min_area,
             self._sensitivity,
+            self.source.psf_fwhm,
         )
 
     def find_ebsd_grains(self) -> None:

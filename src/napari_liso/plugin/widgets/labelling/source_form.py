@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from napari_liso.plugin.context import Context, LayerChoice
 from napari_liso.plugin.labelling.guide import is_guide
-from napari_liso.plugin.records import role_of
+from napari_liso.plugin.records import PROVENANCE, role_of
 from napari_liso.plugin.widgets.parts import LayerBox, form, wide
 from napari_liso.units import MICROMETRE
 
@@ -23,9 +25,12 @@ _IMAGE_TIP = "The micrograph; lay it over the map with Overlay microscope image"
 _EDGES_TIP = "What boundaries look like in the image"
 _SMALLEST_TIP = "Grains smaller than this join a neighbour. Automatic: 25 pixels"
 _SENSITIVITY_TIP = (
-    "How readily a step or a line is taken for a boundary. Lower: fewer, larger grains. 1 is the "
-    "reference of segment_grains, and what a script has unless told; 0.5, set here at first, "
-    "asks for twice the evidence."
+    "How readily a step or a line is taken for a boundary. Lower: fewer, larger grains; 0.5 asks "
+    "for twice the evidence that 1 does"
+)
+_BEAM_TIP = (
+    "Full width at half maximum of the ion beam's spot in µm. Pixels that it mixes along a "
+    "boundary are then not taken for grains. Sharp: well below a pixel"
 )
 
 
@@ -46,6 +51,7 @@ class SourceForm(QWidget):
         super().__init__()
         self._context = context
         self._image_chosen = False
+        self._told: dict[str, Any] = {}
         self.source_box = wide(QComboBox())
         self.source_box.addItems([COUNTS, IMAGE, BOTH])
         self.source_box.setToolTip(_SOURCE_TIP)
@@ -60,6 +66,13 @@ class SourceForm(QWidget):
         self.smallest.setSuffix(" µm²")
         self.smallest.setSpecialValueText("automatic")
         self.smallest.setToolTip(_SMALLEST_TIP)
+        self.beam = wide(QDoubleSpinBox())
+        self.beam.setRange(0.0, 1000.0)
+        self.beam.setDecimals(3)
+        self.beam.setSingleStep(0.1)
+        self.beam.setSuffix(" µm")
+        self.beam.setSpecialValueText("sharp")
+        self.beam.setToolTip(_BEAM_TIP)
         self.sensitivity = wide(QDoubleSpinBox())
         self.sensitivity.setRange(0.1, 2.0)
         self.sensitivity.setSingleStep(0.1)
@@ -83,6 +96,8 @@ class SourceForm(QWidget):
         fields = (self.image_box, self.edges_box)
         self._of_image = [*fields, *(rows.labelForField(field) for field in fields)]
         rows.addRow("Smallest grain", self.smallest)
+        rows.addRow("Beam width", self.beam)
+        self._of_counts = [self.beam, rows.labelForField(self.beam)]
         rows.addRow("Sensitivity", self.sensitivity)
         column.addLayout(rows)
 
@@ -108,6 +123,11 @@ class SourceForm(QWidget):
         return area * MICROMETRE**2 if area > 0 else None
 
     @property
+    def psf_fwhm(self) -> float:
+        """Width of the beam in m."""
+        return self.beam.value() * MICROMETRE if self.from_counts else 0.0
+
+    @property
     def missing(self) -> str:
         """What a segmentation lacks, ``""`` if nothing."""
         if self.from_counts and self._context.counts is None:
@@ -120,6 +140,11 @@ class SourceForm(QWidget):
 
     def refill(self) -> None:
         """Follow the layers of the viewer."""
+        counts = self._context.tracer.current
+        told = {} if counts is None else counts.metadata.get(PROVENANCE, {})
+        if told and told is not self._told and "psf_fwhm" in told:
+            self.beam.setValue(float(told["psf_fwhm"]) / MICROMETRE)
+        self._told = told
         self.image_choice.refill(list(self._context.viewer.layers))
         if self.image_choice.current is None:
             foreign = [x for x in self.image_choice.candidates if role_of(x) in ("", "overlay")]
@@ -132,7 +157,11 @@ class SourceForm(QWidget):
         self.changed.emit()
 
     def _on_source(self, index: int = 0) -> None:
-        for widget in self._of_image:
-            if widget is not None:
-                widget.setVisible(self.from_image)
+        for widgets, shown in (
+            (self._of_image, self.from_image),
+            (self._of_counts, self.from_counts),
+        ):
+            for widget in widgets:
+                if widget is not None:
+                    widget.setVisible(shown)
         self.changed.emit()
