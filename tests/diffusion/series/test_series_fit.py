@@ -455,3 +455,25 @@ def test_background_and_dead_time() -> None:
         set_up(given, sample.experiment, options)
     with pytest.raises(ValueError, match="takes no corrections"):
         liso.fit_profile(*known, model="step-slope", hydride_ratio=0.1)
+
+
+def test_scatter_is_that_of_the_cramer_rao_bound() -> None:
+    """Fisher information from differences of the closed form, without the package."""
+    level, h = 1000.0, 1e-3
+    sample = Bicrystal(1.0)
+    away = np.abs(sample.distance - sample.grain) > 0.99 * sample.grain / 20
+
+    def at(by_d: float, by_k: float) -> FloatArray:
+        d, biot = sample.diffusivity * np.exp(by_d), np.exp(by_k - by_d)
+        return Bicrystal(biot, d, duration=sample.time).fraction()[away]
+
+    slopes = np.stack([at(h, 0) - at(-h, 0), at(0, h) - at(0, -h)]) / (2 * h)
+    c = at(0, 0)
+    bound = np.sqrt(np.diag(np.linalg.inv((slopes * level / (c * (1 - c))) @ slopes.T)))
+    n6, n7 = sample.counts(level, 400, seed=12)
+    fit = liso.fit_profiles(
+        sample.distance, n6, n7, [sample.grain], sample.experiment, intervals=False
+    )
+    scatter = [np.log(fit.diffusivity[:, 0]).std(), np.log(fit.permeability[:, 0]).std()]
+    # the scatter of 400 draws is itself known to 3.5 %
+    np.testing.assert_allclose(scatter, bound, rtol=0.10)
