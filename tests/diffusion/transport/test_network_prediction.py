@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -205,24 +203,29 @@ def test_interval_covers() -> None:
     assert 0.88 < np.mean(hits) < 0.985
 
 
-def test_joint_draws_of_a_posterior() -> None:
+def test_bounds_lean_on_a_population_that_is_known() -> None:
+    """Posterior of a bounded k: median of the table, spread * sqrt(1 - information)."""
     boundaries = bar(6, 8, 4, 5)
-    one, two = normal(1e-8, 0.5), Estimate(2e-7, 1e-7, np.inf, "lower_bound")
-    fit = fit_of(boundaries, [one, two, one], NARROW)
-    ln_k = np.log([[1e-8] * 50, [2e-7] * 50]) + np.arange(50) / 100
-    posterior: Any = SimpleNamespace(
-        ln_k=ln_k,
-        ln_d=np.log(D) - np.arange(50) / 100,
-        optimum=SimpleNamespace(problem=SimpleNamespace(group=np.array([0, 1, 0]))),
-    )
-    draws = CoefficientDraws.from_posterior(posterior, fit, 30)
-    assert draws.permeability.shape == (3, 30)
-    np.testing.assert_array_equal(draws.permeability[0], draws.permeability[2])
-    np.testing.assert_allclose(draws.permeability[1] / draws.permeability[0], 20.0)
-    np.testing.assert_allclose(draws.permeability[0] * draws.diffusivity, 1e-8 * D)
-    assert draws.open_above.tolist() == [False, True, False]
-    with pytest.raises(ValueError, match="corrected"):
-        CoefficientDraws.from_posterior(posterior, replace(fit, section="bulk"))
+    bounded = Estimate(2e-7, 0.5e-7, np.inf, "lower_bound")
+    rows = [normal(1e-8, 1e-6), bounded, normal(3e-8, 1e-6)]
+    fit = fit_of(boundaries, rows, NARROW, normal(3e-8, 1e-6))
+    fit.table["information"] = [1.0, 0.19, 1.0]
+    draws = CoefficientDraws.from_fit(fit, 4000)
+    assert draws.leaning
+    ln_k = np.log(draws.permeability[1])
+    assert ln_k.mean() == pytest.approx(np.log(2e-7), abs=0.05)
+    assert ln_k.std() == pytest.approx(0.9, rel=0.05)
+    found = predict_network(fit, boundaries, draws=200)
+    free = series(boundaries, np.array([1e-8, np.inf, 3e-8]))
+    assert found.diffusivity.upper < free
+    assert found.unaided.upper == pytest.approx(free, rel=1e-4)
+    assert found.unaided.lower == found.diffusivity.lower
+    assert any("lean on the population" in w for w in found.warnings)
+    # A centre that is itself a bound closes nothing.
+    alone = fit_of(boundaries, rows, NARROW, Estimate(1e-8, 1e-8, np.inf, "lower_bound"))
+    assert not CoefficientDraws.from_fit(alone).leaning
+    opened = predict_network(alone, boundaries, draws=100).diffusivity
+    assert opened.upper == pytest.approx(free, rel=1e-4)
 
 
 def test_a_real_fit() -> None:

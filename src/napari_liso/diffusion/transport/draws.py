@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_liso.diffusion.posterior import Posterior
 from napari_liso.diffusion.results import DiffusionFit, Estimate
 from napari_liso.diffusion.transport.propagation import NORMAL_95, drawn
 
@@ -37,6 +35,9 @@ class CoefficientDraws:
         Boundaries of which the data allow k = 0, k = infinity, (boundaries,).
     diffusivity_open
         Whether the data allow D = infinity.
+    leaning
+        Whether boundaries with an open end were drawn from a population that the data
+        determine; else what follows from them has open ends, too.
     trusted
         False where the fit gave no verdict at all.
     notes
@@ -49,6 +50,7 @@ class CoefficientDraws:
     open_below: BoolArray
     open_above: BoolArray
     diffusivity_open: bool = False
+    leaning: bool = False
     trusted: bool = True
     notes: tuple[str, ...] = ()
 
@@ -120,41 +122,18 @@ class CoefficientDraws:
             share = min(lean[row] * centre_sd / sd, 1.0) if sd > 0 else 0.0
             k[row] = drawn(estimate, np.sqrt(1 - share**2) * own[mine] + share * common)
         d = drawn(fit.diffusivity, rng.standard_normal(number))
-        return _with_ends(fit, estimates, k, d, (_FROM_TABLE,))
-
-    @classmethod
-    def from_posterior(
-        cls, posterior: Posterior, fit: DiffusionFit, number: int = 200, seed: int = 0
-    ) -> CoefficientDraws:
-        """Take joint draws of the posterior behind a fit with ``section="columnar"``.
-
-        Parameters
-        ----------
-        posterior
-            Of `find_posterior`.
-        fit
-            Its result: for ids and open ends.
-        number
-            Of draws.
-        seed
-            Of the choice.
-
-        Raises
-        ------
-        ValueError
-            For a section, whose corrected permeabilities are not those of the posterior.
-        """
-        if fit.section != "columnar":
-            raise ValueError("a section's permeabilities are corrected: draw them from the fit")
-        rng = np.random.default_rng(seed)
-        size = posterior.ln_d.size
-        picked = rng.choice(size, min(number, size), replace=False)
-        group = posterior.optimum.problem.group
-        estimates = [
-            Estimate(*row) for row in fit.table[_COLUMNS].itertuples(index=False, name=None)
-        ]
-        k, d = np.exp(posterior.ln_k[:, picked])[group], np.exp(posterior.ln_d[picked])
-        return _with_ends(fit, estimates, k, d, ())
+        verdicts = {e.verdict for e in (*estimates, fit.diffusivity, fit.population.centre)}
+        return cls(
+            ids=table.index.to_numpy(dtype=np.int64),
+            permeability=k,
+            diffusivity=d,
+            open_below=np.array([e.lower <= 0 for e in estimates], dtype=bool),
+            open_above=np.array([np.isinf(e.upper) for e in estimates], dtype=bool),
+            diffusivity_open=bool(np.isinf(fit.diffusivity.upper)),
+            leaning=closing is not None and fit.population.centre.verdict == "resolved",
+            trusted=verdicts != {"unresolved"},
+            notes=(_FROM_TABLE,),
+        )
 
 
 _FROM_TABLE = (
@@ -176,27 +155,3 @@ def _ln_sd(estimate: Estimate) -> float:
     if estimate.lower > 0 and np.isfinite(estimate.upper):
         return float(np.log(estimate.upper / estimate.lower)) / (2 * NORMAL_95)
     return 1.0
-
-
-def _with_ends(
-    fit: DiffusionFit,
-    estimates: Sequence[Estimate],
-    permeability: FloatArray,
-    diffusivity: FloatArray,
-    notes: tuple[str, ...],
-) -> CoefficientDraws:
-    every = {
-        *(e.verdict for e in estimates),
-        fit.diffusivity.verdict,
-        fit.population.centre.verdict,
-    }
-    return CoefficientDraws(
-        ids=fit.table.index.to_numpy(dtype=np.int64),
-        permeability=permeability,
-        diffusivity=diffusivity,
-        open_below=np.array([e.lower <= 0 for e in estimates], dtype=bool),
-        open_above=np.array([np.isinf(e.upper) for e in estimates], dtype=bool),
-        diffusivity_open=bool(np.isinf(fit.diffusivity.upper)),
-        trusted=every != {"unresolved"},
-        notes=notes,
-    )

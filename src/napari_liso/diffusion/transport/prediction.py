@@ -107,9 +107,12 @@ class NetworkPrediction:
         ``"x"`` or ``"y"``.
     diffusivity
         Effective (tracer), over the length and full width of the map, pores included, m2/s.
+    unaided
+        The same if no boundary could lean on the population: those that the data leave
+        open are at their limits, all at once. Never narrower.
     brick_layer
-        The same if lithium went straight on, crossing every boundary on its way: never
-        above `diffusivity` but for the grid. What is between the two is detours.
+        Effective diffusivity if lithium went straight on, crossing every boundary on its
+        way: never above `diffusivity` but for the grid. Between the two lie the detours.
     conductivity
         S/m; None where nothing was assumed.
     share_of_grains
@@ -131,6 +134,7 @@ class NetworkPrediction:
 
     direction: Direction
     diffusivity: Estimate
+    unaided: Estimate
     brick_layer: Estimate
     conductivity: Estimate | None
     share_of_grains: Estimate
@@ -184,8 +188,12 @@ class Prepared:
         permeability: FloatArray,
         diffusivity: FloatArray,
         factor: FloatArray | float = 1.0,
+        unaided: bool = False,
     ) -> Estimate:
-        """Median and 95 % interval, with the ends that the data leave open at their limits.
+        """Median and 95 % interval.
+
+        Where no population stands behind them (or `unaided`), boundaries that the data
+        leave open count at their limits, all at once.
 
         Parameters
         ----------
@@ -197,15 +205,20 @@ class Prepared:
             Draws, (boundaries, draws) and (draws,).
         factor
             On the function, one for all or one a draw.
+        unaided
+            Take the limits even where the population closes the ends.
         """
         draws = self.draws
+        below, above = draws.open_below, draws.open_above
+        if draws.leaning and not unaided:
+            below = above = np.zeros(below.size, dtype=bool)
         result = quantile_estimate(values, draws.trusted)
         low, high = result.lower, result.upper
-        if draws.open_below.any():
-            least = np.where(draws.open_below[:, None], 0.0, permeability)
+        if below.any():
+            least = np.where(below[:, None], 0.0, permeability)
             low = min(low, _quantile(factor * _each(function, least, diffusivity), 0.025))
-        if draws.open_above.any() or draws.diffusivity_open:
-            most = np.where(draws.open_above[:, None], np.inf, permeability)
+        if above.any() or draws.diffusivity_open:
+            most = np.where(above[:, None], np.inf, permeability)
             d = np.full(diffusivity.size, np.inf) if draws.diffusivity_open else diffusivity
             high = max(high, _quantile(factor * _each(function, most, d), 0.975))
         verdict = judge(low, high) if draws.trusted else "unresolved"
@@ -273,8 +286,10 @@ def predict_network(
 
     The steady flow from one edge of the map to the opposite one, the other two closed,
     on the pixels and with the conductances of the fit. All draws of the coefficients are
-    run on the reduced network. Where the data leave an end of a coefficient open, that end
-    of the result is worked out with the coefficient at its limit (k = 0, k or D infinite).
+    run on the reduced network. A boundary of which the data leave an end open leans on
+    the population, as in the fit; where the data do not determine the population either,
+    and for D, that end of the result is worked out with the coefficient at its limit
+    (k = 0, k or D infinite).
 
     Parameters
     ----------
@@ -311,6 +326,7 @@ def predict_network(
     found = NetworkPrediction(
         direction=direction,
         diffusivity=made.interval(effective, made.effective, k, d),
+        unaided=made.interval(effective, made.effective, k, d, unaided=True),
         brick_layer=made.interval(straight, network.straight, k, d),
         conductivity=None if conduction is None else _conductivity(made, conduction, seed),
         share_of_grains=quantile_estimate(grains, made.draws.trusted),
@@ -362,10 +378,12 @@ def _doubts(made: Prepared) -> list[str]:
         found.append("The coefficients count as exact: the intervals are empty.")
     ends = int((draws.open_below | draws.open_above).sum())
     if ends:
-        found.append(
-            f"{ends} of {draws.ids.size} boundaries are only bounded. The ends of the effective "
-            "values allow their limits; the shares lean on the population there."
+        how = (
+            "They lean on the population, which the map determines; `unaided` is without it."
+            if draws.leaning
+            else "The ends of the effective values allow their limits."
         )
+        found.append(f"{ends} of {draws.ids.size} boundaries are only bounded. {how}")
     if not draws.trusted:
         found.append("The fit gives no verdict on any coefficient: none stands here either.")
     return found
