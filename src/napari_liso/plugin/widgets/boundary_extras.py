@@ -8,10 +8,10 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QPushButton
 
-from napari_liso.plugin.boundary_junctions import find_layer, show_junctions
 from napari_liso.plugin.boundary_numbers import can_renumber, renumber_layer
 from napari_liso.plugin.context import Context
 from napari_liso.plugin.labelling.editor import editor_of
+from napari_liso.plugin.layers.junctions import find_layer, show_junctions
 from napari_liso.plugin.widgets.parts import enable
 
 if TYPE_CHECKING:
