@@ -248,6 +248,20 @@ def test_a_dock_deleted_during_a_fit_stops_it(
     add_map(viewer, frames=2)  # the deleted dock's listeners stay silent
 
 
+def test_boundaries_go_on_belonging_to_their_grains(
+    ready: AllSteps, viewer: ViewerModel, fake_fit: FakeFit, qtbot
+) -> None:
+    add_grains(viewer)
+    ready.boundaries.find_boundaries()
+    finish(qtbot, ready.boundaries.task)
+    ready.fit.start()
+    finish(qtbot, ready.fit.task)
+    names = [layer.name for layer in viewer.layers]
+    ready.boundaries.find_boundaries()
+    finish(qtbot, ready.boundaries.task)
+    assert [layer.name for layer in viewer.layers] == names  # not another layer of boundaries
+
+
 @pytest.mark.parametrize("what", ["found again", "painted", "segmented"])
 def test_results_of_former_grains_are_put_away(
     what: str, ready: AllSteps, viewer: ViewerModel, fake_fit: FakeFit, qtbot

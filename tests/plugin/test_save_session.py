@@ -292,6 +292,7 @@ def test_the_key_saves_anywhere_in_the_window_while_the_button_is_shown(
     (tmp_path / "a.liso").unlink()
     qtbot.keyClick(window.centralWidget(), Qt.Key.Key_S, both)
     assert not button.task.running
+    button.setParent(None)  # nobody else holds the window, and the button would go with it
 
 
 def test_the_autosave_ends_with_its_window(button: SaveSessionButton, qtbot: Any) -> None:

@@ -63,6 +63,7 @@ def analysed_polycrystal() -> list[ly.LayerData]:
             placement,
             limits=limits,
             sources=(*acquisition.channels, ly.GRAINS),
+            grains=(ly.GRAINS,),
         ),
     ]
 

@@ -92,6 +92,7 @@ class BoundaryEditor(QObject):
         make_slice(layer)
         layer.events.metadata.connect(self._on_metadata)
         viewer.layers.events.removed.connect(self._on_removed)
+        viewer.layers.events.inserted.connect(self._on_inserted)
         self._link()
 
     # --- what the docks ask for ---------------------------------------------------------------
@@ -220,6 +221,7 @@ class BoundaryEditor(QObject):
         self._unlink()
         self.layer.events.metadata.disconnect(self._on_metadata)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
+        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.layer.metadata[OBJECT].pop(EDITOR, None)
 
     # --- one step ------------------------------------------------------------------------------
@@ -401,6 +403,11 @@ class BoundaryEditor(QObject):
         """Notice labels that came otherwise: new data, or napari's own undo."""
         if isalive(self) and not self._writing and not self._strokes:
             self._rest.start(_REST)
+
+    def _on_inserted(self, event: object = None) -> None:
+        """Follow grains that came after their boundaries."""
+        if isalive(self) and self.grains is None:
+            self._link()
 
     def _on_removed(self, event: object = None) -> None:
         if not isalive(self):

@@ -277,6 +277,7 @@ def fit_layers(
     name: str = BOUNDARIES,
     limits: tuple[float, float] | None = None,
     sources: Iterable[str] = (),
+    grains: Iterable[str] = (),
 ) -> list[LayerData]:
     """Layers of a fit, bottom first: model, residual, log10 k image, boundaries.
 
@@ -294,6 +295,8 @@ def fit_layers(
         Colour limits of the model: those of the measured fraction.
     sources
         Names of the layers that were fitted.
+    grains
+        Name of the layer that the boundaries were found in: they go on belonging to it.
     """
     sources = list(sources)
     low, high = limits or colours.value_limits(fit.fraction)
@@ -325,7 +328,7 @@ def fit_layers(
         layers.append((np.asarray(data, dtype=np.float32), arguments, "image"))
     layers.append(
         boundaries_layer(
-            boundaries, placement, name, fit=fit, sources=sources, parameters=fit.provenance
+            boundaries, placement, name, fit=fit, sources=grains, parameters=fit.provenance
         )
     )
     return layers

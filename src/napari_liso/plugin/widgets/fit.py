@@ -387,6 +387,7 @@ class FitPanel(Panel):
             name=request.layer.name,
             limits=None if shown is None else tuple(shown.contrast_limits),
             sources=[layer.name for layer in (*request.counts, request.layer)],
+            grains=request.layer.metadata[ly.PROVENANCE].get("sources", []),
         ):
             ly.show(viewer, layer_data)
         self.context.mark_current(request.layer)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from weakref import finalize, ref
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
@@ -92,7 +93,8 @@ class SaveSessionButton(QWidget):
         self.task = Task(self)
         self.task.succeeded.connect(self._on_done)
         self.task.running_changed.connect(self.refresh)
-        self._watched: QMainWindow | None = None
+        # weakly: what holds its window holds the whole viewer after it has closed
+        self._watched: ref[QWidget] | None = None
         self._when = ""
         self._changes = 0
         self.autosave.unsaved_changed.connect(self._on_unsaved)
@@ -109,8 +111,8 @@ class SaveSessionButton(QWidget):
         window: QWidget | None = self
         while window is not None and not isinstance(window, QMainWindow):
             window = window.parentWidget()
-        if window is not None and window is not self._watched:
-            self._watched = window
+        if window is not None and (self._watched is None or self._watched() is not window):
+            self._watched = ref(window)
             self.autosave.watch(window)
 
     def refresh(self) -> None:
@@ -259,6 +261,7 @@ class UnsavedOffer(QFrame):
         self.task.succeeded.connect(self._on_loaded)
         self.task.running_changed.connect(self._on_chosen)
         self.destroyed.connect(_Leaver(self._found))
+        finalize(self, _leave, self._found)
         self._refresh()
 
     @property
@@ -335,9 +338,15 @@ class _Leaver:
     def __init__(self, found: list[Unsaved]) -> None:
         self._found = found
 
-    def __call__(self, gone: Any = None) -> None:
-        for one in self._found:
+    def __call__(self, gone: object = None) -> None:
+        # Python may have cleared this object when it collected the offer: that unlocks, too.
+        for one in vars(self).get("_found", ()):
             one.leave()
+
+
+def _leave(found: list[Unsaved]) -> None:
+    for one in found:
+        one.leave()
 
 
 class _Successor:
